@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
-from monitor.cli import broker
+from monitor.cli import broker, demo, judge, learn, monitor, replay, simulate
 from monitor.cli.terminal import complain
 from monitor.errors import HistwatchError
 
@@ -23,6 +22,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(broker.app, name="broker")
+app.command("demo")(demo.demo)
+app.command("monitor")(monitor.monitor)
+app.command("judge")(judge.judge)
+app.command("replay")(replay.replay)
+app.command("simulate")(simulate.simulate)
+app.command("learn")(learn.learn)
+
+# typer brings its own copy of click, or uses the installed one, by version: this is the base class either way.
+_UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -32,12 +40,10 @@ def main(arguments: list[str] | None = None) -> None:
     except HistwatchError as error:
         complain(str(error))
         code = error.exit_code
-    except click.exceptions.Exit as error:
-        code = error.exit_code
-    except click.ClickException as error:
-        error.show(sys.stderr)
+    except _UsageError as error:
+        error.show(sys.stderr)  # type: ignore[attr-defined]
         code = 2
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         complain("interrupted")
         code = 130
     except BrokenPipeError:

@@ -1,20 +1,22 @@
 """Bytes to `Snapshot`. A format is told by its content type, else by its content, and never guessed twice.
 
-To add one: write a file with a class that follows `Format`, list it in `FORMATS`, and let the contract test in
-``tests/unit/test_formats.py`` judge it.
+To add one: write a file with a class that follows `Format` and a function ``encode(snapshot) -> bytes``, list it in
+`FORMATS`, and let the contract test in ``tests/unit/test_formats.py`` judge it.
 """
 
 from __future__ import annotations
 
 from monitor.decode.envelope import Envelope, Format
 from monitor.decode.native import NativeFormat
+from monitor.decode.reasons import REASONS
+from monitor.decode.rootjson import RootJsonFormat
 from monitor.decode.validate import check
 from monitor.errors import Reject
 from monitor.snapshot import Snapshot
 
-__all__ = ["FORMATS", "MAX_MESSAGE_BYTES", "Envelope", "Format", "decode"]
+__all__ = ["FORMATS", "MAX_MESSAGE_BYTES", "REASONS", "Envelope", "Format", "decode"]
 
-FORMATS: tuple[Format, ...] = (NativeFormat(),)
+FORMATS: tuple[Format, ...] = (NativeFormat(), RootJsonFormat())
 _BY_CONTENT_TYPE = {form.content_type: form for form in FORMATS}
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -27,8 +29,8 @@ def decode(envelope: Envelope) -> Snapshot:
     Raises
     ------
     Reject
-        With one of a fixed set of reasons; besides those of the formats and of `validate.check`: ``empty``,
-        ``oversized``, ``unknown_content_type``, ``unknown_format``.
+        With one of `REASONS`; besides those of the formats and of `validate.check`: ``empty``, ``oversized``,
+        ``unknown_content_type``, ``unknown_format``.
     """
     value = envelope.value
     if not value:

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from monitor.decode import histogram_pb2 as pb
 from monitor.decode.envelope import Envelope
-from monitor.decode.validate import checked_axis
+from monitor.decode.validate import MAX_NAME, checked_axis
 from monitor.errors import Reject
 from monitor.snapshot import AnyArray, Axis, Kind, Snapshot
 
@@ -34,6 +34,14 @@ _KINDS: dict[int, Kind] = {
 }
 _WIRE_KINDS = {kind: number for number, kind in _KINDS.items()}
 
+_LONG = 1024 * 1024
+"""Messages beyond this many bytes are looked over before they are parsed."""
+_MAX_FIELDS = 64
+_MAX_PADDING = 8 * 1024 * 1024
+_ARRAY_FIELDS = frozenset(
+    {pb.Histogram.CONTENTS_FIELD_NUMBER, pb.Histogram.VARIANCES_FIELD_NUMBER, pb.Histogram.ENTRIES_FIELD_NUMBER}
+)
+
 
 class NativeFormat:
     """`Format` of the Protobuf message ``histwatch.v1.Histogram``."""
@@ -42,8 +50,19 @@ class NativeFormat:
     content_type = "application/x-histwatch+protobuf"
 
     def sniff(self, value: bytes) -> bool:
-        """Field 1 (``stream``), wire type 2, opens every message that says where it comes from."""
-        return value[:1] == b"\x0a"
+        """Field 1 (``stream``) opens every message that says where it comes from, and field 2 (``path``) follows.
+
+        The tag of field 1 is also a newline, but the tag of field 2 (0x12) is a byte that no text holds.
+        """
+        if len(value) < 4 or value[0] != 0x0A:
+            return False
+        if value[1] < 0x80:
+            after = 2 + value[1]
+        elif value[2] < 0x80:
+            after = 3 + (value[1] & 0x7F) + (value[2] << 7)
+        else:
+            return False
+        return value[after : after + 1] == b"\x12"
 
     def decode(self, envelope: Envelope) -> Snapshot:
         """Decode one message; the arrays of the snapshot are read-only views on its bytes.
@@ -51,8 +70,11 @@ class NativeFormat:
         Raises
         ------
         Reject
-            ``truncated`` (not Protobuf, or cut), ``unknown_kind``, ``unknown_dtype``, ``wrong_size``, ``bad_axis``.
+            ``truncated`` (not Protobuf, or cut), ``unknown_kind``, ``unknown_dtype``, ``wrong_size``, ``bad_axis``,
+            ``too_large``.
         """
+        if len(envelope.value) > _LONG:
+            _refuse_padding(envelope.value)
         message = pb.Histogram()
         try:
             message.ParseFromString(envelope.value)
@@ -61,10 +83,12 @@ class NativeFormat:
         kind = _KINDS.get(message.kind)
         if kind is None:
             raise Reject("unknown_kind", f"kind {message.kind}")
+        if len(message.axes) != kind.dimension:
+            raise Reject("bad_axis", f"{len(message.axes)} axes for a {kind.value}")
         axes = tuple(
-            checked_axis(a.bins, a.low, a.high, np.array(a.edges), tuple(a.labels), a.title)
+            checked_axis(a.bins, a.low, a.high, np.array(a.edges) if a.edges else None, tuple(a.labels), a.title)
             if a.edges or a.labels
-            else _regular_axis(a.bins, a.low, a.high, a.title)
+            else _regular_axis(a.bins, a.low, a.high, a.title[:MAX_NAME])
             for a in message.axes
         )
         shape = tuple(axis.bins for axis in axes)
@@ -84,6 +108,42 @@ class NativeFormat:
             producer=message.producer,
             sequence=message.sequence,
         )
+
+
+def _refuse_padding(value: bytes) -> None:
+    """Refuse a long message whose length is not that of its arrays.
+
+    The parser spends up to 40 bytes of memory on a byte of empty axes or labels, so 64 MB of them would take
+    gigabytes before anything could be refused.
+    """
+    at = fields = padding = 0
+    while at < len(value):
+        tag, start = _varint(value, at)
+        wire_type = tag & 7
+        if wire_type == 2:
+            length, start = _varint(value, start)
+            end = start + length
+        elif wire_type == 0:
+            end = _varint(value, start)[1]
+        elif wire_type in (1, 5):
+            end = start + (8 if wire_type == 1 else 4)
+        else:
+            raise Reject("truncated", f"wire type {wire_type}")
+        fields += 1
+        if tag >> 3 not in _ARRAY_FIELDS:
+            padding += end - at
+        if fields > _MAX_FIELDS or padding > _MAX_PADDING:
+            raise Reject("too_large", f"{fields} fields and {padding} bytes besides the arrays")
+        at = end
+
+
+def _varint(value: bytes, at: int) -> tuple[int, int]:
+    number = 0
+    for shift, byte in enumerate(value[at : at + 10]):
+        number |= (byte & 0x7F) << (7 * shift)
+        if byte < 0x80:
+            return number, at + shift + 1
+    raise Reject("truncated", "a number without an end")
 
 
 @lru_cache(maxsize=1024)

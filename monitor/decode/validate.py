@@ -13,7 +13,11 @@ from monitor.snapshot import AnyArray, Axis, Snapshot
 MAX_BINS = 4_000_000
 """Largest accepted number of bins. 4 M float64 bins are 32 MB."""
 MAX_NAME = 1024
-"""Longest accepted stream or path, characters."""
+"""Longest accepted stream, path or producer, and what is kept of a title or label; characters."""
+MAX_VALUE = 1e30
+"""Largest accepted content, variance or entries: in float32 it is finite, in float64 its square is."""
+MAX_RUN = 2**64 - 1
+MAX_LUMISECTION = 2**32 - 1
 MAX_TIME_NS = 4_102_444_800_000_000_000
 """1 January 2100: data time beyond it is a producer's error and would stall the windows."""
 
@@ -26,21 +30,38 @@ def checked_axis(
     labels: tuple[str, ...] = (),
     title: str = "",
 ) -> Axis:
-    """Build an axis, raising `Reject` (``bad_axis``) for one that no histogram can have."""
+    """Build an axis, raising `Reject` (``bad_axis``) for one that no histogram can have.
+
+    Title and labels only decorate: what cannot be printed in them is replaced, and they are cut at `MAX_NAME`.
+    """
     if not 0 < bins <= MAX_BINS:
         raise Reject("bad_axis", f"{bins} bins, accepted are 1 to {MAX_BINS}")
     if edges is not None:
         edges = np.asarray(edges, dtype=np.float64)
         if edges.shape != (bins + 1,):
             raise Reject("bad_axis", f"{edges.size} edges for {bins} bins")
-        if not np.all(np.isfinite(edges)) or not np.all(np.diff(edges) > 0):
+        if not np.isfinite(edges).all() or not (edges[1:] > edges[:-1]).all():
             raise Reject("bad_axis", "edges are not finite and increasing")
         low, high = float(edges[0]), float(edges[-1])
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    # A difference that overflows would make edges of NaN.
+    if not (math.isfinite(low) and math.isfinite(high) and low < high and math.isfinite(high - low)):
         raise Reject("bad_axis", f"range {low} to {high}")
-    if labels and len(labels) != bins:
-        raise Reject("bad_axis", f"{len(labels)} labels for {bins} bins")
-    return Axis(bins, low, high, edges, labels, title)
+    width = (high - low) / bins
+    if edges is None and not (low + width > low and high - width < high):
+        raise Reject("bad_axis", f"{bins} bins from {low} to {high} are narrower than a float can tell")
+    if labels:
+        if len(labels) != bins:
+            raise Reject("bad_axis", f"{len(labels)} labels for {bins} bins")
+        labels = tuple(printable(label) for label in labels)
+    return Axis(bins, low, high, edges, labels, printable(title))
+
+
+def printable(text: str) -> str:
+    """Return text that decorates, fit to be shown: cut at `MAX_NAME`, what cannot be printed replaced."""
+    text = text[:MAX_NAME]
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def check_name(name: str, what: str) -> None:
@@ -57,15 +78,19 @@ def check(snapshot: Snapshot) -> Snapshot:
     """Return the snapshot, or raise `Reject` with the first thing that is wrong with it.
 
     A profile's NaN in a bin without entries is ROOT's way to say "no mean" and becomes 0; every other value that
-    is not finite rejects the snapshot (``not_finite``), as do negative contents of a histogram without variances
-    (``negative_counts``) and negative variances or entries (``negative_variance``, ``negative_entries``).
+    is not finite rejects the snapshot (``not_finite``), as do values beyond `MAX_VALUE` (``out_of_range``), negative
+    contents of a histogram without variances (``negative_counts``) and negative variances or entries
+    (``negative_variance``, ``negative_entries``). The other reasons are ``bad_identity``, ``bad_time``, ``bad_axis``,
+    ``too_large``, ``wrong_size``, ``unknown_dtype`` and ``incomplete``.
     """
     check_name(snapshot.stream, "stream")
     if "/" in snapshot.stream:
         raise Reject("bad_identity", "a stream's name holds no '/'")
     check_name(snapshot.path, "path")
-    if snapshot.run < 0 or snapshot.lumisection < 0:
-        raise Reject("bad_identity", "negative run or lumisection")
+    if snapshot.producer:
+        check_name(snapshot.producer, "producer")
+    if not (0 <= snapshot.run <= MAX_RUN and 0 <= snapshot.lumisection <= MAX_LUMISECTION):
+        raise Reject("bad_identity", f"run {snapshot.run}, lumisection {snapshot.lumisection}")
     if not 0 <= snapshot.time_ns <= MAX_TIME_NS:
         raise Reject("bad_time", f"{snapshot.time_ns} ns is not between 1970 and 2100")
     if len(snapshot.axes) != snapshot.kind.dimension:
@@ -78,36 +103,48 @@ def check(snapshot: Snapshot) -> Snapshot:
         ("variances", snapshot.variances),
         ("entries", snapshot.entries),
     ):
-        if array is not None and array.shape != shape:
+        if array is None:
+            continue
+        if array.shape != shape:
             raise Reject("wrong_size", f"{name} of shape {array.shape} on axes {shape}")
+        if array.dtype.kind not in "iuf":
+            raise Reject("unknown_dtype", f"{name} of dtype {array.dtype}")
+    if not math.isfinite(snapshot.total_entries):
+        raise Reject("not_finite", f"{snapshot.total_entries} entries in total")
+    if not 0 <= snapshot.total_entries <= MAX_VALUE:
+        reason = "negative_entries" if snapshot.total_entries < 0 else "out_of_range"
+        raise Reject(reason, f"{snapshot.total_entries} entries in total")
     if snapshot.kind.is_profile:
         snapshot = _without_empty_means(snapshot)
-    elif snapshot.variances is None and snapshot.contents.min() < 0:
-        raise Reject("negative_counts", f"smallest content {snapshot.contents.min()} and no variances")
-    for array, reason in ((snapshot.variances, "negative_variance"), (snapshot.entries, "negative_entries")):
-        if array is not None and array.min() < 0:
-            raise Reject(reason)
-    for array in (snapshot.contents, snapshot.variances, snapshot.entries):
-        if array is not None and not _is_finite(array):
-            raise Reject("not_finite", "NaN or infinity")
+    lowest = _lowest(snapshot.contents, "contents")
+    if lowest < 0 and snapshot.variances is None:
+        raise Reject("negative_counts", f"smallest content {lowest} and no variances")
+    for name, array, reason in (
+        ("variances", snapshot.variances, "negative_variance"),
+        ("entries", snapshot.entries, "negative_entries"),
+    ):
+        if array is not None and (lowest := _lowest(array, name)) < 0:
+            raise Reject(reason, f"{name} down to {lowest}")
     return snapshot
 
 
-def _is_finite(array: AnyArray) -> bool:
-    if array.dtype.kind != "f":
-        return True
-    # A float64 sum of finite float32 stays finite, so one pass settles nearly every array.
-    if array.dtype == np.float32 and math.isfinite(float(array.sum(dtype=np.float64))):
-        return True
-    return bool(np.isfinite(array).all())
+def _lowest(array: AnyArray, what: str) -> float:
+    """Return the smallest value, refusing NaN, infinity and values beyond `MAX_VALUE`."""
+    lowest: float = array.min()
+    # NaN is passed on by min and max, and fails any comparison.
+    if array.dtype.kind == "f" and not (lowest >= -MAX_VALUE and array.max() <= MAX_VALUE):
+        if not np.isfinite(array).all():
+            raise Reject("not_finite", f"NaN or infinity in the {what}")
+        raise Reject("out_of_range", f"{what} from {lowest} to {array.max()}, at most {MAX_VALUE}")
+    return lowest
 
 
 def _without_empty_means(snapshot: Snapshot) -> Snapshot:
     if snapshot.entries is None or snapshot.variances is None:
         raise Reject("incomplete", f"a {snapshot.kind.value} needs variances and entries of its bins")
-    empty = snapshot.entries == 0
-    if _is_finite(snapshot.contents) and _is_finite(snapshot.variances):
+    if np.isfinite(snapshot.contents).all() and np.isfinite(snapshot.variances).all():
         return snapshot
+    empty = snapshot.entries == 0
     return replace(
         snapshot,
         contents=np.where(empty, 0.0, snapshot.contents),

@@ -1,1 +1,6 @@
-""""""
+"""Bring histograms of different size and exposure onto one scale."""
+
+from monitor.normalise.exposure import BlockGrid, block_grid, exposures
+from monitor.normalise.scales import SCALES, minmax, robust, zscore
+
+__all__ = ["SCALES", "BlockGrid", "block_grid", "exposures", "minmax", "robust", "zscore"]

@@ -1,1 +1,1 @@
-""""""
+"""The loop that drives a snapshot through the stages: start, step, drain, stop."""

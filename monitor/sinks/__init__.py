@@ -1,1 +1,1 @@
-""""""
+"""Where verdicts and alarms go."""

@@ -1,1 +1,1 @@
-""""""
+"""Where records come from: Kafka, or recorded files."""

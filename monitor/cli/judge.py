@@ -1,0 +1,68 @@
+"""``histwatch judge``: the monitor's stages on files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def judge(
+    paths: Annotated[list[str], typer.Argument(help="ROOT files, folders or globs.", metavar="PATH...")],
+    reference: Annotated[
+        list[str] | None,
+        typer.Option("--reference", "-r", metavar="PATH", help="Good runs to compare with; repeat for several."),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option("--select", metavar="GLOB", help="Only histograms whose path, or its last part, matches."),
+    ] = None,
+    pattern: Annotated[
+        list[str] | None,
+        typer.Option("--pattern", metavar="REGEX", help="How to find run, lumisection and path; see replay --help."),
+    ] = None,
+    cumulative: Annotated[
+        bool, typer.Option("--cumulative/--interval", help="Contents are totals of the run, or of their interval.")
+    ] = False,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Configuration; default: the shipped one.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One verdict a line on stdout, as JSON.")] = False,
+) -> int:
+    """Judge recorded histograms without Kafka, one verdict each; exit 0 if none is bad, 1 if some are."""
+    from monitor.cli import common
+    from monitor.cli.terminal import emit, printable, progress, say
+    from monitor.service.build import build_catalogue
+    from monitor.service.files import judge_snapshots
+    from monitor.source.naming import Naming
+    from monitor.source.recording import Recording
+    from producers.replay import Skips
+    from monitor.verdict import Verdict
+
+    settings, source = common.settings_at(config)
+    naming = Naming(pattern or ())
+    skips = Skips()
+    recording = Recording(paths, naming=naming, select=select or (), cumulative=cumulative, on_skip=skips)
+    references = [*(str(source.parent / p) for p in settings.references), *(reference or [])]
+    learned = common.learn_references(references, select or (), settings, json, naming) if references else {}
+    catalogue, _ = build_catalogue(settings, source.parent, str(source), learned)
+    counts: Counter[Verdict] = Counter()
+    with progress(json) as bar:
+        snapshots = bar.track(recording, total=len(recording), description="judging")
+        for judgement in judge_snapshots(snapshots, catalogue):
+            counts[judgement.verdict] += 1
+            if json:
+                emit(judgement.to_json())
+            elif judgement.verdict in (Verdict.BAD, Verdict.WARNING, Verdict.ERROR):
+                when = f"run {judgement.run}" + (
+                    f" lumisection {judgement.lumisection}" if judgement.lumisection else ""
+                )
+                typer.echo(printable(f"{judgement.verdict.value:8s}{when}  {judgement.key}: {judgement.reason}"))
+    common.say_skips(skips)
+    if counts[Verdict.NO_MODEL] and not references:
+        say("for most of these nothing is known to compare with: name good runs with --reference PATH")
+    summary = common.count_words((v.value, counts[v]) for v in Verdict)
+    say(f"{counts.total()} histograms judged: {summary}" if counts else "no histogram found to judge")
+    return 1 if counts[Verdict.BAD] else 0

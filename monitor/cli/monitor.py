@@ -1,0 +1,59 @@
+"""``histwatch monitor``: the daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def monitor(
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Configuration; default: the shipped one.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Build everything, say what was built, and exit.")] = False,
+    until_idle: Annotated[
+        float | None, typer.Option("--until-idle", metavar="S", min=0.1, help="End when nothing came for S seconds.")
+    ] = None,
+    wait: Annotated[
+        float,
+        typer.Option("--wait", metavar="S", min=0.0, help="Wait at most S seconds for broker and topic at start."),
+    ] = 60.0,
+    bootstrap_servers: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Brokers, instead of the configuration's.")
+    ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of the configuration, for editors, and exit.")
+    ] = False,
+) -> int:
+    """Consume histogram snapshots, judge them, publish alarms and metrics, until it is told to stop."""
+    import json
+
+    from monitor.cli import common
+    from monitor.cli.terminal import say
+    from monitor.config import Settings
+    from monitor.service.daemon import Daemon
+    from monitor.service.logs import configure_logging
+    from monitor.service.warm import warm_up
+
+    if schema:
+        typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
+        return 0
+    settings, source = common.settings_at(config)
+    if bootstrap_servers is not None:
+        kafka = settings.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers})
+        settings = settings.model_copy(update={"kafka": kafka})
+    configure_logging(settings.service.log_level, settings.service.log_format)
+    references = [str(source.parent / path) for path in settings.references]
+    learned = common.learn_references(references, (), settings, quiet=False) if references else {}
+    daemon = Daemon(settings, source, learned)
+    if check:
+        warm_up()
+        say(f"{source}: good; {len(settings.types)} types, {len(daemon.models)} models, {len(learned)} references")
+        for model in daemon.models:
+            say(f"  model {model.card.name} {model.card.version} for {', '.join(model.card.histogram_types)}")
+        return 0
+    daemon.install_signal_handlers()
+    daemon.run(until_idle, wait)
+    return 0

@@ -1,0 +1,129 @@
+"""Every key of the configuration file, with its unit and default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]*$")]
+Topic = Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
+PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class KafkaSettings(_Frozen):
+    """Where snapshots come from and alarms go to."""
+
+    bootstrap_servers: Annotated[str, Field(min_length=1)] = "127.0.0.1:9092"
+    """Brokers as host:port, separated by commas."""
+    topic: Topic = "dqm.histograms"
+    """Topic of the snapshots."""
+    alarms_topic: Topic = "dqm.alarms"
+    """Topic of the alarm events; made if it does not exist and the broker allows it."""
+    group: Name = "histwatch"
+    """Consumer group. Workers of one group share the partitions."""
+    instance: Name | None = None
+    """Name of this worker within the group (static membership): a restart within the session timeout keeps its
+    partitions. Each worker needs its own; none means dynamic membership."""
+    start: Literal["earliest", "latest"] = "latest"
+    """Where to start in a partition without a committed offset."""
+    session_timeout_s: PositiveSeconds = 45.0
+    """Silence in s after which the broker gives a worker's partitions to others."""
+    fetch_max_bytes_per_partition: Annotated[int, Field(ge=64 * 1024, le=64 * 1024 * 1024)] = 2 * 1024 * 1024
+    """Most bytes fetched from a partition at once. Larger is slower: buffers fall out of the allocator's reuse."""
+    max_poll_records: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Most snapshots in a batch."""
+
+
+class ModelSettings(_Frozen):
+    """The ONNX models."""
+
+    directory: str | None = "models"
+    """Folder of ``*.onnx``, relative to this file; null: no models."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Threads of one inference call."""
+
+
+class AlarmSettings(_Frozen):
+    """When alarms are raised and cleared."""
+
+    raise_after: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Judgements in a row that must show a fault before it is an alarm."""
+    clear_after: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Judgements in a row without the fault before its alarm is cleared."""
+
+
+class ServiceSettings(_Frozen):
+    """The daemon itself."""
+
+    metrics_address: str = "127.0.0.1"
+    """Address of the metrics page."""
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 9108
+    """Port of the metrics page; 0: any free one."""
+    metrics: bool = True
+    """Whether to serve the metrics page at all."""
+    commit_interval_s: PositiveSeconds = 1.0
+    """Longest time in s between a judged snapshot and the commit of its offset."""
+    watchdog_s: PositiveSeconds = 60.0
+    """Time in s without progress of the poll loop or of a batch after which the process ends with exit code 70."""
+    queue_batches: Annotated[int, Field(ge=1, le=100)] = 2
+    """Batches that may wait between poll thread and worker."""
+    max_histograms: Annotated[int, Field(ge=1)] = 100_000
+    """Histograms whose windows are kept; the least recently seen go first."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is logged."""
+    log_format: Literal["json", "text"] = "text"
+    """One JSON object a line, or text."""
+
+
+class TypeSettings(_Frozen):
+    """One histogram type: which histograms it covers and how they are judged. The first that matches counts."""
+
+    name: Name
+    """Name of the type, in verdicts."""
+    match: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    """Globs of ``stream/path``; ``*`` crosses slashes."""
+    subsystem: Name = "unknown"
+    """Label of its metrics; keep the number of different ones small."""
+    detector: Name = "expectation"
+    """``expectation`` or ``dbscan``."""
+    thresholds: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """Detector ``expectation``: ``bin`` and ``strip``, in standard deviations. A model's card gives defaults."""
+    options: dict[str, float | int | str] = Field(default_factory=dict)
+    """Detector ``dbscan``: ``mode``, ``eps_threshold``, ``minpts``."""
+    model: str = ""
+    """Name of the model to use, as in its card; empty: the one whose card names the histogram."""
+    minimum_entries: Annotated[float, Field(ge=0)] = 1.0
+    """Entries that an interval must hold before it is judged."""
+    minimum_lumisections: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Lumisections that an interval must span before it is judged."""
+    guidance: Annotated[str, Field(max_length=1000)] = ""
+    """What the shifter should do, shown with every alarm."""
+
+
+class Settings(_Frozen):
+    """The whole configuration file."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    models: ModelSettings = ModelSettings()
+    references: tuple[str, ...] = ()
+    """Files, folders or globs of recorded good runs, relative to this file, that histograms are compared with where
+    they go before models; learned at start."""
+    alarms: AlarmSettings = AlarmSettings()
+    service: ServiceSettings = ServiceSettings()
+    types: tuple[TypeSettings, ...] = ()
+    """Histogram types, in order of precedence."""
+
+    @field_validator("types")
+    @classmethod
+    def _names_differ(cls, types: tuple[TypeSettings, ...]) -> tuple[TypeSettings, ...]:
+        seen: set[str] = set()
+        for one in types:
+            if one.name in seen:
+                raise ValueError(f"two types are named '{one.name}'")
+            seen.add(one.name)
+        return types

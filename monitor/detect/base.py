@@ -1,0 +1,59 @@
+"""What a detector is given and what it must say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from monitor.infer import Predictor, Reference
+from monitor.verdict import Shape
+from monitor.window import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What one histogram type is compared with."""
+
+    reference: Reference
+    predictor: Predictor | None = None
+    """Model that reconstructs maps; None where the reference alone is the expectation."""
+    normalisation: str = "exposure"
+    """Scale of the predictor's maps: ``exposure``, ``minmax``, ``robust`` or ``zscore``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a detector says of one interval."""
+
+    bad: bool
+    score: float
+    """Largest absolute significance, or the detector's own score."""
+    shapes: tuple[Shape, ...] = ()
+    p_value: float | None = None
+    exposure: float | None = None
+    warning: str = ""
+    """A doubt about the map as a whole, for a person; empty if none."""
+    note: str = ""
+    """What limits the judgement, for a person; empty if nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What configuration may say to a detector. Unknown keys are refused by the detector that is named."""
+
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+class Detector(Protocol):
+    """Stateless: the same intervals give the same findings.
+
+    It lives in one file, takes `Settings` and is listed in `monitor.detect.registry.DETECTORS`.
+    """
+
+    name: str
+
+    def judge(self, intervals: Sequence[Interval], expected: Expected) -> list[Finding]:
+        """Judge intervals of one histogram type and shape; one finding each, in their order."""
+        ...

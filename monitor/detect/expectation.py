@@ -1,0 +1,404 @@
+"""The default detector: every bin, strip, layer and spot against what is expected at the map's exposure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from monitor.detect import kernels
+from monitor.detect.base import Expected, Finding, Settings
+from monitor.detect.geometry import BoolArray, shapes_of
+from monitor.infer import Reference
+from monitor.normalise import exposures
+from monitor.normalise.exposure import block_grid
+from monitor.snapshot import FloatArray
+from monitor.verdict import Shape
+from monitor.window import Interval
+
+DEFAULT_THRESHOLDS = {"bin": 6.5, "strip": 6.0}
+"""In standard deviations: ``bin`` for bins, spots and regions, ``strip`` for strips and layers."""
+MIN_PROFILE_ENTRIES = 5.0
+"""A profile's bin with fewer entries has no error of its own to be judged by."""
+NEW_LIFE_ENTRIES = 5.0
+"""Least content of a bin that was always empty."""
+WIDE = 1.5
+"""Width of all bins' significances beyond which the whole map is doubted."""
+MAX_SHAPES = 24
+_ROUNDS = 8
+_LEAST = 1e-300
+_SQRT_HALF = math.sqrt(0.5)
+_QUICK = {(1, 1), (5, 5)}
+
+IntArray = NDArray[np.int64]
+
+
+class ExpectationDetector:
+    """Pulls against the expected map, ``variance = expected + (systematic * expected)^2`` or a profile's own errors.
+
+    A quick scan (bins, 5 x 5 spots, strips) passes most maps. Where it exceeds a threshold, all scales are
+    scanned: the most significant window is taken out, the exposure fitted again without it, and so on until nothing
+    exceeds. Touching windows of one sign are one shape. There, every significance is divided by the width of the
+    bins' significances where that is above 1, so that a reference that has aged as a whole does not name bins.
+    """
+
+    name = "expectation"
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        settings = settings or Settings()
+        unknown = (set(settings.thresholds) - set(DEFAULT_THRESHOLDS)) | set(settings.options)
+        if unknown:
+            raise ValueError(
+                f"detector 'expectation' has no {sorted(unknown)}; thresholds are {sorted(DEFAULT_THRESHOLDS)}"
+            )
+        self._thresholds = {**DEFAULT_THRESHOLDS, **settings.thresholds}
+
+    def judge(self, intervals: Sequence[Interval], expected: Expected) -> list[Finding]:
+        """Judge intervals of one histogram type and shape against `expected`."""
+        reference = expected.reference
+        contents = np.stack([i.contents for i in intervals])
+        maps = contents.reshape(len(intervals), -1)
+        scales, limits = self._scales(reference, quick=True)
+        best = np.empty((len(maps), len(scales)))
+        odd = np.zeros(len(maps), dtype=bool)
+        if reference.profile:
+            exposure = np.ones(len(maps))
+            rate = self._rates(maps, exposure, expected)
+            for m, interval in enumerate(intervals):
+                planes = _Planes(reference, maps[m], _row(rate, m), 1.0, interval)
+                best[m] = _scan(reference, planes, scales, float(limits.min()))[0]
+        else:
+            exposure = exposures(maps, reference.blocks, reference.dispersion)
+            rate = self._rates(maps, exposure, expected)
+            self._judge_counts(reference, maps, rate, exposure, scales, best, odd)
+        loud = odd | (np.abs(best) >= limits).any(axis=1)
+        scores = np.abs(best).max(axis=1, initial=0.0)
+        return [
+            self._look_closer(interval, maps[m], _row(rate, m), expected)
+            if loud[m]
+            else Finding(
+                bad=False,
+                score=float(scores[m]),
+                p_value=_map_p_value(best[m], scales, reference),
+                exposure=float(exposure[m]),
+            )
+            for m, interval in enumerate(intervals)
+        ]
+
+    def _judge_counts(
+        self,
+        reference: Reference,
+        maps: FloatArray,
+        rate: FloatArray,
+        exposure: FloatArray,
+        scales: IntArray,
+        best: FloatArray,
+        odd: BoolArray,
+    ) -> None:
+        nx, ny = _shape2(reference)
+        kernels.judge_counts(
+            maps,
+            rate,
+            reference.systematic.ravel(),
+            reference.live.ravel(),
+            exposure,
+            nx,
+            ny,
+            scales,
+            reference.coherent,
+            reference.dispersion,
+            reference.exposure,
+            float(max(1, reference.references)),
+            reference.degrees_of_freedom,
+            min(self._thresholds.values()),
+            NEW_LIFE_ENTRIES * max(reference.dispersion, _LEAST),
+            self._silent_from(reference, 1.0),
+            best,
+            odd,
+        )
+
+    def _rates(self, maps: FloatArray, exposure: FloatArray, expected: Expected) -> FloatArray:
+        """Return the expected content per unit exposure. Shape: (maps, bins), or (1, bins) without a model."""
+        reference = expected.reference
+        fixed: FloatArray = reference.rate.reshape(1, -1)
+        if expected.predictor is None or expected.normalisation != "exposure":
+            return fixed
+        scaled = np.empty(maps.shape, dtype=np.float32)
+        kernels.per_exposure(maps, exposure, fixed[0], scaled)
+        predicted = expected.predictor.predict(scaled.reshape(-1, *reference.shape))
+        rate = np.empty(maps.shape)
+        kernels.clean_rates(
+            predicted.reshape(maps.shape), fixed[0], reference.live.ravel(), not reference.profile, rate
+        )
+        return rate
+
+    def _scales(self, reference: Reference, quick: bool) -> tuple[IntArray, FloatArray]:
+        """Return window sizes, shape (scales, 2), and their thresholds, shape (scales,)."""
+        nx, ny = _shape2(reference)
+        sizes: list[tuple[int, int, bool]] = [(1, 1, False)]
+        if ny > 1:
+            sizes += [(3, 3, False), (5, 5, False), (1, 8, False), (8, 1, False), (12, 8, False)]
+            sizes += [(1, ny, True), (nx, 1, True), (3, ny, True), (nx, 3, True)]
+            sizes += [(max(1, nx // 8), ny, True), (nx, max(1, ny // 8), True)]
+        else:
+            sizes += [(w, 1, False) for w in (3, 9, 25)]
+        kept = []
+        for sx, sy, strip in sizes:
+            if sx > nx or sy > ny or (sx == nx and sy == ny) or any(k[:2] == (sx, sy) for k in kept):
+                continue
+            if quick and not ((sx, sy) in _QUICK or (strip and 1 in (sx, sy)) or ny == 1):
+                continue
+            kept.append((sx, sy, strip))
+        limits = np.array([self._thresholds["strip" if strip else "bin"] for *_, strip in kept])
+        return np.array([k[:2] for k in kept], dtype=np.int64), limits
+
+    def _unexpected(self, reference: Reference, contents: FloatArray) -> BoolArray:
+        """Bins that are alive where nothing ever was (new life). Shape: (bins,)."""
+        candidates: BoolArray = ~reference.live.ravel() & (contents >= NEW_LIFE_ENTRIES * reference.dispersion)
+        if reference.profile or not candidates.any():
+            return np.zeros_like(candidates)
+        # Nothing in exposure E leaves room for a rate of about one entry in E.
+        mu = reference.dispersion / reference.exposure
+        p = stats.poisson.sf(contents[candidates] / reference.dispersion - 1.0, mu / reference.dispersion)
+        candidates[candidates] = p < stats.norm.sf(self._thresholds["bin"])
+        return candidates
+
+    def _silent_from(self, reference: Reference, width: float) -> float:
+        """Expected content from which on a live bin at zero is dead, whatever a t distribution says; infinity if none.
+
+        With few references the t distribution forbids any alarm on a systematic. A bin at zero is one all the same,
+        if even the map's least steady bins could not fall that far.
+        """
+        if reference.profile or not reference.live.any():
+            return math.inf
+        spread = float(np.quantile(reference.systematic[reference.live], 0.99))
+        threshold = self._thresholds["bin"]
+        if spread * math.sqrt(1.0 + 1.0 / max(1, reference.references)) * max(width, 1.0) * threshold >= 1.0:
+            return math.inf
+        # z of nothing seen where mu is expected is sqrt(2 mu / k): Poisson deviance.
+        return max(0.5 * threshold * threshold * reference.dispersion, _LEAST)
+
+    def _look_closer(self, interval: Interval, contents: FloatArray, rate: FloatArray, expected: Expected) -> Finding:
+        reference = expected.reference
+        wrong_low = np.zeros(contents.size, dtype=bool)
+        wrong_high = self._unexpected(reference, contents)
+        scales, limits = self._scales(reference, quick=False)
+        penalty = 2.0 * np.log([_windows(s, reference) for s in scales])
+        width, score, first_best = 1.0, 0.0, np.zeros(len(scales))
+        planes = _Planes(reference, contents, rate, 1.0, interval)
+        for attempt in range(MAX_SHAPES):
+            wrong = wrong_low | wrong_high
+            rate, exposure = self._refit(contents, rate, wrong, expected)
+            planes = _Planes(reference, contents, rate, exposure, interval, wrong)
+            if attempt == 0:
+                width = planes.width()
+                silent = (contents == 0) & reference.live.ravel() & (planes.mu >= self._silent_from(reference, width))
+                if silent.any():
+                    wrong_low |= silent
+                    continue
+            best, place = _scan(reference, planes, scales, float(limits.min()))
+            z = best / width
+            if attempt == 0:
+                first_best = z
+            score = max(score, float(np.abs(z).max()))
+            above = np.abs(z) >= limits
+            if not above.any():
+                break
+            pick = int(np.argmax(np.where(above, z * z - penalty, -np.inf)))
+            window = _window_bins(place[pick], scales[pick], reference) & planes.judged & ~wrong
+            if not window.any():
+                break
+            (wrong_low if z[pick] < 0 else wrong_high)[window] = True
+        shapes = self._shapes(contents, planes, reference, wrong_low, wrong_high, width)
+        score = max([score, *(abs(s.significance) for s in shapes)])
+        warning = ""
+        if width > WIDE:
+            warning = (
+                f"the whole map differs from its reference: its bins scatter {width:.1f} times as much as expected; "
+                "bins are judged relative to that"
+            )
+        note = "" if reference.references > 2 else f"few references ({reference.references}): small effects are missed"
+        return Finding(
+            bad=bool(shapes),
+            score=score,
+            shapes=tuple(shapes),
+            p_value=_map_p_value(first_best, scales, reference) if first_best.any() else 0.0,
+            exposure=float(planes.exposure),
+            warning=warning,
+            note=note,
+        )
+
+    def _refit(
+        self, contents: FloatArray, rate: FloatArray, wrong: BoolArray, expected: Expected
+    ) -> tuple[FloatArray, float]:
+        """Fit exposure and expected map again without the bins that are wrong."""
+        reference = expected.reference
+        if reference.profile:
+            exposure = 1.0
+        else:
+            grid = reference.blocks
+            if wrong.any():
+                kept = np.where(reference.live & ~wrong.reshape(reference.shape), reference.rate, 0.0)
+                grid = block_grid(kept)
+            exposure = float(exposures(contents[None], grid, reference.dispersion)[0])
+        if expected.predictor is None or exposure <= 0:
+            return rate, exposure
+        # What is wrong must not teach the model: show it what it expects there, until that stands still.
+        for _ in range(_ROUNDS if wrong.any() else 1):
+            shown = np.where(wrong, rate * exposure, contents)
+            previous, rate = rate, self._rates(shown[None], np.array([exposure]), expected)[0]
+            if np.abs(rate - previous).max() <= 1e-4 * np.abs(rate).max():
+                break
+        return rate, exposure
+
+    def _shapes(
+        self,
+        contents: FloatArray,
+        planes: _Planes,
+        reference: Reference,
+        wrong_low: BoolArray,
+        wrong_high: BoolArray,
+        width: float,
+    ) -> list[Shape]:
+        full = _Planes(reference, contents, planes.rate, planes.exposure, planes.interval)
+        shape = reference.shape
+        shapes: list[Shape] = []
+        for bins, low in ((wrong_low, True), (wrong_high, False)):
+            shapes += shapes_of(
+                bins.reshape(shape),
+                reference.live,
+                contents.reshape(shape),
+                full.mu.reshape(shape),
+                lambda own: full.significance(own.ravel()) / width,
+                low,
+                reference.profile,
+            )
+        return sorted(shapes, key=lambda s: -abs(s.significance))
+
+
+class _Planes:
+    """Deviation, variance and expected content of one map, shape (bins,) each, 0 in bins that do not count."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        contents: FloatArray,
+        rate: FloatArray,
+        exposure: float,
+        interval: Interval,
+        without: BoolArray | None = None,
+    ) -> None:
+        self.reference, self.rate, self.exposure, self.interval = reference, rate, exposure, interval
+        self.mu = rate * exposure
+        judged = reference.live.ravel().copy()
+        if reference.profile:
+            assert interval.variances is not None
+            assert interval.entries is not None
+            own = interval.variances.ravel()
+            judged &= (interval.entries.ravel() >= MIN_PROFILE_ENTRIES) & (own > 0)
+            total = own + (reference.systematic.ravel() * rate) ** 2 * (1.0 + 1.0 / reference.references)
+            weight = np.where(judged, 1.0 / np.where(judged, total, 1.0), 0.0)
+            self.deviation, self.variance, self.expected = weight * (contents - rate), weight, weight * rate
+        else:
+            self.deviation, self.variance, self.expected = np.empty((3, contents.size))
+            kernels.count_planes(
+                contents,
+                rate,
+                reference.systematic.ravel(),
+                exposure,
+                reference.dispersion,
+                reference.exposure,
+                float(max(1, reference.references)),
+                self.deviation,
+                self.variance,
+                self.expected,
+            )
+        if without is not None:
+            judged &= ~without
+        self.judged: BoolArray = judged
+        for plane in (self.deviation, self.variance, self.expected):
+            plane[~judged] = 0.0
+        self.counts = not reference.profile
+
+    def width(self) -> float:
+        """Median of the bins' |pull| in units of its value for a normal distribution; at least 1.
+
+        Silent bins are left out: they are faults, not a sign of age.
+        """
+        use = self.judged & (self.variance > 0)
+        if self.counts:
+            use &= (self.deviation > -self.mu) & (self.mu >= 5.0)
+        if int(use.sum()) < 20:
+            return 1.0
+        pulls = np.abs(self.deviation[use]) / np.sqrt(self.variance[use])
+        return max(1.0, float(np.median(pulls)) / 0.6745)
+
+    def significance(self, bins: BoolArray) -> float:
+        """Signed significance of a set of bins; bins that were never filled count as Poisson on what E allows."""
+        reference = self.reference
+        new = bins & ~reference.live.ravel()
+        if new.any():
+            k = reference.dispersion
+            content = float(self.interval.contents.ravel()[new].sum()) / k
+            mu = max(1e-3, int(new.sum()) * max(self.exposure, 1e-3) / reference.exposure)
+            return float(kernels.significance(content - mu, mu, mu, True, 0.0, 1.0))
+        d, v, mu = (float(p[bins].sum()) for p in (self.deviation, self.variance, self.expected))
+        several = int(bins.sum()) > 1
+        common = (reference.coherent * mu) ** 2 if several else 0.0
+        s = common if several else float(((reference.systematic.ravel()[bins] * self.expected[bins]) ** 2).sum())
+        return float(kernels.significance(d, v + common, mu, self.counts, s, reference.degrees_of_freedom))
+
+
+def _scan(reference: Reference, planes: _Planes, scales: IntArray, worth: float) -> tuple[FloatArray, IntArray]:
+    """Return the best significance of every scale, shape (scales,), and its window's first bin, shape (scales, 2)."""
+    best = np.empty((1, len(scales)))
+    place = np.empty((1, len(scales), 2), dtype=np.int64)
+    nx, ny = _shape2(reference)
+    kernels.scan(
+        planes.deviation[None],
+        planes.variance[None],
+        planes.expected[None],
+        reference.systematic.ravel(),
+        nx,
+        ny,
+        scales,
+        reference.coherent,
+        planes.counts,
+        reference.degrees_of_freedom,
+        worth,
+        best,
+        place,
+    )
+    return best[0], place[0]
+
+
+def _row(rate: FloatArray, number: int) -> FloatArray:
+    row: FloatArray = rate[number if len(rate) > 1 else 0]
+    return row
+
+
+def _shape2(reference: Reference) -> tuple[int, int]:
+    return (reference.shape[0], reference.shape[1]) if len(reference.shape) == 2 else (reference.shape[0], 1)
+
+
+def _windows(scale: IntArray, reference: Reference) -> int:
+    nx, ny = _shape2(reference)
+    return int((nx - scale[0] + 1) * (ny - scale[1] + 1))
+
+
+def _window_bins(place: IntArray, scale: IntArray, reference: Reference) -> BoolArray:
+    mask = np.zeros(_shape2(reference), dtype=bool)
+    mask[place[0] : place[0] + scale[0], place[1] : place[1] + scale[1]] = True
+    return mask.ravel()
+
+
+def _map_p_value(best: FloatArray, scales: IntArray, reference: Reference) -> float:
+    """Chance that a good map shows a window as extreme as its most extreme, over all windows of all scales."""
+    p = min(
+        (_windows(s, reference) * math.erfc(abs(z) * _SQRT_HALF) for z, s in zip(best.tolist(), scales, strict=True)),
+        default=1.0,
+    )
+    return min(1.0, len(scales) * p)

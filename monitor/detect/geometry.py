@@ -1,0 +1,108 @@
+"""Bins to shapes: connected wrong bins become one thing with a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from monitor.snapshot import FloatArray
+from monitor.verdict import Shape
+
+BoolArray = NDArray[np.bool_]
+
+FULL = 0.8
+"""Share of a strip's live bins that makes it a whole strip."""
+WHOLE = 0.9
+"""Share of a map's live bins that makes it the whole map."""
+SPOT = 7
+"""Largest extent of a spot, bins."""
+DEAD = 0.1
+"""Below this share of the expected content a shape is dead."""
+HOT = 2.0
+"""From this multiple of the expected content on a shape is hot."""
+_NEIGHBOURS = np.ones((3, 3), dtype=bool)
+
+
+def sign_of(observed: float, expected: float, low: bool) -> str:
+    """Name the direction of a deviation: ``dead``, ``low``, ``high`` or ``hot``."""
+    if low:
+        return "dead" if observed <= DEAD * expected else "low"
+    return "hot" if expected <= 0.0 or observed >= HOT * expected else "high"
+
+
+def classify(bins: BoolArray, live: BoolArray) -> tuple[str, str | None, int | None]:
+    """Name a set of bins: (kind, axis, first index).
+
+    Parameters
+    ----------
+    bins, live
+        The set, and all bins that are ever filled. Shape: (bins_x, bins_y), or (bins, 1) for one dimension.
+    """
+    count = int(bins.sum())
+    if count >= WHOLE * max(1, int(live.sum())) and count > 1:
+        return "map", None, None
+    if count == 1:
+        return "bin", None, None
+    nx, ny = bins.shape
+    for axis, along, length in (("x", 1, ny), ("y", 0, nx)):
+        if length < 2:
+            continue
+        per_strip = bins.sum(axis=along)
+        alive = np.maximum(live.sum(axis=along), 1)
+        touched = np.flatnonzero(per_strip)
+        # A "strip" of a map whose strips hold only a bin or two live bins is just those bins.
+        if np.all(per_strip[touched] >= FULL * alive[touched]) and np.all(alive[touched] > 2):
+            return ("strip" if touched.size == 1 else "layer"), axis, int(touched[0])
+    ix, iy = np.nonzero(bins)
+    if np.ptp(ix) < SPOT and np.ptp(iy) < SPOT:
+        return "spot", None, None
+    return "region", None, None
+
+
+def shapes_of(
+    bins: BoolArray,
+    live: BoolArray,
+    contents: FloatArray,
+    expected: FloatArray,
+    significance: Callable[[BoolArray], float],
+    low: bool,
+    profile: bool,
+) -> list[Shape]:
+    """Group bins that deviate in one direction into shapes, the most significant first.
+
+    Parameters
+    ----------
+    bins, live, contents, expected
+        Shape of all: the histogram's.
+    significance
+        Gives the signed significance of a set of bins, in standard deviations.
+    low
+        Whether the bins hold too little.
+    profile
+        Whether contents are means, whose shape's content is their mean and not their sum.
+    """
+    shape2 = bins.shape if bins.ndim == 2 else (bins.size, 1)
+    labels, count = ndimage.label(bins.reshape(shape2), structure=_NEIGHBOURS)
+    found = []
+    for number in range(1, count + 1):
+        part = labels == number
+        own = part.reshape(bins.shape)
+        kind, axis, index = classify(part, live.reshape(shape2))
+        combine = np.mean if profile else np.sum
+        observed, wanted = float(combine(contents[own])), float(combine(expected[own]))
+        found.append(
+            Shape(
+                kind=kind,
+                sign=sign_of(observed, wanted, low),
+                axis=axis,
+                index=index,
+                bins=tuple(tuple(int(i) for i in b) for b in np.argwhere(own)),
+                significance=float(significance(own)),
+                observed=observed,
+                expected=wanted,
+            )
+        )
+    return sorted(found, key=lambda s: -abs(s.significance))

@@ -1,0 +1,335 @@
+"""The kernels of the expectation detector: significances over windows of every shape.
+
+A map is prepared as three additive planes, so that a window of any size is a sum: `deviation`, `variance` and
+`expected` of each bin. For counts these are x - mu, k mu (1 + e/E) + (s mu)^2 (1 + 1/R) and mu. For a profile each
+bin is weighted by the inverse of its variance first, so that a window's sum is its best mean. The significance of
+a window is sum(deviation) / sqrt(sum(variance) + (c sum(expected))^2), c the relative scatter that the window's
+bins share.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+_FASTMATH = {"reassoc", "contract", "nsz"}
+_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
+@njit(  # type: ignore[untyped-decorator]
+    "void(float64[::1], float64[::1], float64[::1], float64, float64, float64, float64, float64[::1], float64[::1],"
+    " float64[::1])",
+    fastmath=_FASTMATH,
+    **_OPTIONS,
+)
+def count_planes(  # type: ignore[no-untyped-def]
+    contents, rate, systematic, exposure, dispersion, total_exposure, references, deviation, variance, expected
+):
+    """Prepare one map of counts; bins of rate 0 count for nothing. Shape of all arrays: (bins,)."""
+    statistical = dispersion * (1.0 + exposure / total_exposure)
+    spread = 1.0 + 1.0 / references
+    for i in range(contents.size):
+        mu = exposure * rate[i]
+        s = systematic[i] * mu
+        live = 1.0 if rate[i] > 0.0 else 0.0
+        deviation[i] = live * (contents[i] - mu)
+        variance[i] = statistical * mu + s * s * spread
+        expected[i] = mu
+
+
+@njit(  # type: ignore[untyped-decorator]
+    "float64(float64, float64, float64, boolean, float64, float64)", **_OPTIONS
+)
+def significance(deviation, variance, expected, counts, systematic_variance, dof):  # type: ignore[no-untyped-def]
+    """Return the signed significance of a sum, in standard deviations.
+
+    For counts the Poisson deviance of the sum, scaled to the effective number of entries mu^2/V (where V exceeds mu
+    because of systematics, a map behaves like one of fewer entries); else the pull. The systematic's few degrees of
+    freedom turn the result from t to normal (Wallace 1959) with dof (V/V_systematic)^2, so that statistics stay
+    Gaussian.
+    """
+    if variance <= 0.0:
+        return 0.0
+    pull = deviation / np.sqrt(variance)
+    if abs(pull) < 1.0:
+        return pull
+    z = pull
+    if counts and expected > 0.0:
+        scale = expected / variance
+        mu = expected * scale
+        x = max(expected + deviation, 0.0) * scale
+        deviance = 2.0 * ((x * np.log(x / mu) if x > 0.0 else 0.0) - (x - mu))
+        z = np.sqrt(max(deviance, 0.0))
+        if deviation < 0.0:
+            z = -z
+        z += 1.0 / (6.0 * np.sqrt(mu))
+    if systematic_variance > 0.0:
+        nu = dof * (variance / systematic_variance) ** 2
+        if nu < 1e4:
+            magnitude = np.sqrt(nu * np.log1p(z * z / nu)) * (8.0 * nu + 1.0) / (8.0 * nu + 3.0)
+            z = magnitude if z > 0.0 else -magnitude
+    return z
+
+
+@njit("void(float64[::1], int64, int64, float64[:,::1])", **_OPTIONS)  # type: ignore[untyped-decorator]
+def _integral(plane, nx, ny, out):  # type: ignore[no-untyped-def]
+    for j in range(ny + 1):
+        out[0, j] = 0.0
+    for i in range(nx):
+        row = 0.0
+        out[i + 1, 0] = 0.0
+        for j in range(ny):
+            row += plane[i * ny + j]
+            out[i + 1, j + 1] = out[i, j + 1] + row
+
+
+@njit(  # type: ignore[untyped-decorator]
+    "void(float64[::1], float64[::1], float64[::1], float64[::1], int64, int64, int64[:,::1], float64, boolean,"
+    " float64, float64, float64[:,::1], float64[:,::1], float64[:,::1], float64[::1], int64[:,::1])",
+    **_OPTIONS,
+)
+def _scan_one(  # type: ignore[no-untyped-def]
+    deviation,
+    variance,
+    expected,
+    systematic,
+    nx,
+    ny,
+    scales,
+    coherent,
+    counts,
+    dof,
+    worth,
+    sum_d,
+    sum_v,
+    sum_m,
+    best,
+    place,
+):
+    prepared = False
+    for k in range(scales.shape[0]):
+        wx = scales[k, 0]
+        wy = scales[k, 1]
+        best[k] = 0.0
+        place[k, 0] = 0
+        place[k, 1] = 0
+        top = 0.0
+        if wx * wy == 1:
+            for i in range(nx * ny):
+                d = deviation[i]
+                v = variance[i]
+                # A deficit's deviance exceeds its squared pull by at most 2, an excess's never does.
+                if v <= 0.0 or d * d <= 0.5 * top * top * v:
+                    continue
+                z = d / np.sqrt(v)
+                if abs(z) >= 0.7 * worth:
+                    s = systematic[i] * expected[i]
+                    z = significance(d, v, expected[i], counts, s * s, dof)
+                if abs(z) > top:
+                    top = abs(z)
+                    best[k] = z
+                    place[k, 0] = i // ny
+                    place[k, 1] = i % ny
+            continue
+        if not prepared:
+            _integral(deviation, nx, ny, sum_d)
+            _integral(variance, nx, ny, sum_v)
+            _integral(expected, nx, ny, sum_m)
+            prepared = True
+        # Differences of sums leave rounding where a window is empty.
+        nothing = 1e-9 * sum_v[nx, ny]
+        for i in range(nx - wx + 1):
+            for j in range(ny - wy + 1):
+                d = sum_d[i + wx, j + wy] - sum_d[i, j + wy] - sum_d[i + wx, j] + sum_d[i, j]
+                mu = sum_m[i + wx, j + wy] - sum_m[i, j + wy] - sum_m[i + wx, j] + sum_m[i, j]
+                v = sum_v[i + wx, j + wy] - sum_v[i, j + wy] - sum_v[i + wx, j] + sum_v[i, j]
+                common = coherent * coherent * mu * mu
+                v += common
+                if v <= nothing or d * d <= 0.5 * top * top * v:
+                    continue
+                z = d / np.sqrt(v)
+                if abs(z) >= 0.7 * worth:
+                    z = significance(d, v, mu, counts, common, dof)
+                if abs(z) > top:
+                    top = abs(z)
+                    best[k] = z
+                    place[k, 0] = i
+                    place[k, 1] = j
+
+
+@njit(  # type: ignore[untyped-decorator]
+    "void(float64[:,::1], float64[:,::1], float64[:,::1], float64[::1], int64, int64, int64[:,::1], float64, boolean,"
+    " float64, float64, float64[:,::1], int64[:,:,::1])",
+    **_OPTIONS,
+)
+def scan(  # type: ignore[no-untyped-def]
+    deviation, variance, expected, systematic, nx, ny, scales, coherent, counts, dof, worth, best, place
+):
+    """Find the most significant window of every scale in every map.
+
+    Parameters
+    ----------
+    deviation, variance, expected
+        Planes of the maps, see the module. Shape: (maps, nx * ny).
+    systematic
+        Relative systematic of each bin. Shape: (nx * ny,).
+    scales
+        Window sizes. Shape: (scales, 2), in bins of x and y; at most (nx, ny).
+    coherent
+        Relative scatter that bins of a window share; it applies to windows larger than a bin.
+    counts
+        Whether sums follow Poisson statistics.
+    dof
+        Degrees of freedom of the systematic.
+    worth
+        Below 0.7 of it, a window's pull stands for its `significance`, which costs a logarithm.
+    best
+        Out: signed significance. Shape: (maps, scales).
+    place
+        Out: first bin (x, y) of the window. Shape: (maps, scales, 2).
+    """
+    sum_d = np.empty((nx + 1, ny + 1))
+    sum_v = np.empty((nx + 1, ny + 1))
+    sum_m = np.empty((nx + 1, ny + 1))
+    for m in range(deviation.shape[0]):
+        _scan_one(
+            deviation[m],
+            variance[m],
+            expected[m],
+            systematic,
+            nx,
+            ny,
+            scales,
+            coherent,
+            counts,
+            dof,
+            worth,
+            sum_d,
+            sum_v,
+            sum_m,
+            best[m],
+            place[m],
+        )
+
+
+@njit(  # type: ignore[untyped-decorator]
+    "void(float64[:,::1], float64[:,::1], float64[::1], boolean[::1], float64[::1], int64, int64, int64[:,::1],"
+    " float64, float64, float64, float64, float64, float64, float64, float64, float64[:,::1], boolean[::1])",
+    **_OPTIONS,
+)
+def judge_counts(  # type: ignore[no-untyped-def]
+    contents,
+    rate,
+    systematic,
+    live,
+    exposure,
+    nx,
+    ny,
+    scales,
+    coherent,
+    dispersion,
+    total_exposure,
+    references,
+    dof,
+    worth,
+    new_life,
+    silent,
+    best,
+    odd,
+):
+    """Scan maps of counts in one pass: every map's planes stay in the cache.
+
+    Parameters
+    ----------
+    contents, rate
+        Shapes: (maps, bins) and (maps, bins), or (1, bins) where all maps share one expectation.
+    systematic, live
+        Shape: (bins,).
+    exposure
+        Shape: (maps,).
+    new_life
+        Content from which on a bin that is not live makes a map odd.
+    silent
+        Expected content from which on a live bin at 0 makes a map odd.
+    best
+        Out: signed significance. Shape: (maps, scales).
+    odd
+        Out: whether the map needs a closer look whatever `best` says. Shape: (maps,).
+
+    Other parameters as in `scan` and `count_planes`.
+    """
+    bins = contents.shape[1]
+    deviation = np.empty(bins)
+    variance = np.empty(bins)
+    expected = np.empty(bins)
+    sum_d = np.empty((nx + 1, ny + 1))
+    sum_v = np.empty((nx + 1, ny + 1))
+    sum_m = np.empty((nx + 1, ny + 1))
+    place = np.empty((scales.shape[0], 2), dtype=np.int64)
+    for m in range(contents.shape[0]):
+        count_planes(
+            contents[m],
+            rate[m if rate.shape[0] > 1 else 0],
+            systematic,
+            exposure[m],
+            dispersion,
+            total_exposure,
+            references,
+            deviation,
+            variance,
+            expected,
+        )
+        _scan_one(
+            deviation,
+            variance,
+            expected,
+            systematic,
+            nx,
+            ny,
+            scales,
+            coherent,
+            True,
+            dof,
+            worth,
+            sum_d,
+            sum_v,
+            sum_m,
+            best[m],
+            place,
+        )
+        strange = 0
+        for i in range(bins):
+            x = contents[m, i]
+            strange |= (not live[i] and x >= new_life) or (live[i] and x == 0.0 and expected[i] >= silent)
+        odd[m] = strange != 0
+
+
+@njit(  # type: ignore[untyped-decorator]
+    "void(float64[:,::1], float64[::1], float64[::1], float32[:,::1])", fastmath=_FASTMATH, **_OPTIONS
+)
+def per_exposure(contents, exposure, fallback, out):  # type: ignore[no-untyped-def]
+    """Divide maps by their exposures, float32 as a model wants them; a map of exposure 0 becomes `fallback`."""
+    for m in range(contents.shape[0]):
+        if exposure[m] > 0.0:
+            factor = 1.0 / exposure[m]
+            for i in range(contents.shape[1]):
+                out[m, i] = contents[m, i] * factor
+        else:
+            for i in range(contents.shape[1]):
+                out[m, i] = fallback[i]
+
+
+@njit(  # type: ignore[untyped-decorator]
+    "void(float32[:,::1], float64[::1], boolean[::1], boolean, float64[:,::1])", **_OPTIONS
+)
+def clean_rates(predicted, rate, live, counts, out):  # type: ignore[no-untyped-def]
+    """Bring a model's answer into bounds: 0 in bins that are not live, and counts never below a tenth of the rate.
+
+    A reconstruction may undershoot a small rate, but not to nothing: that would make the bin unjudgeable.
+    """
+    for m in range(predicted.shape[0]):
+        for i in range(predicted.shape[1]):
+            value = np.float64(predicted[m, i])
+            if counts:
+                value = max(value, 0.1 * rate[i])
+            out[m, i] = value if live[i] else 0.0

@@ -1,0 +1,69 @@
+"""A model's card: what it is for, what made it and how it wants its input. It travels in the ONNX metadata."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+METADATA_KEY = "histwatch.card"
+"""Key of the card, a JSON object, in the metadata properties of the ONNX file."""
+
+
+class Card(BaseModel):
+    """The contract between a model and the monitor, version 1.
+
+    The graph takes `input`, float32 of shape (maps, *shape), and gives `output` of the same shape: the map that it
+    expects when all is well, in the scale of its input. Models of normalisation ``exposure`` also give two constant
+    outputs of shape `shape`: ``rate``, the expected content per average lumisection, and ``systematic``, the
+    relative scatter of each bin.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    contract: Literal[1] = 1
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    version: Annotated[str, Field(min_length=1, max_length=64)]
+    histogram_types: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Globs of ``stream/path`` that the model may judge."""
+    kind: Literal["TH1", "TH2", "TProfile", "TProfile2D"]
+    shape: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1, max_length=2)]
+    """(bins_x,) or (bins_x, bins_y)."""
+    normalisation: Literal["exposure", "minmax", "robust", "zscore"]
+    input: str = "maps"
+    output: str = "expected"
+    coherent: Annotated[float, Field(ge=0)] = 0.01
+    """Relative scatter that the bins of a strip share."""
+    dispersion: Annotated[float, Field(gt=0)] = 1.0
+    """Variance over mean of pure statistics; 1 for counts."""
+    counts: bool = True
+    degrees_of_freedom: Annotated[float, Field(gt=0)] = 1e9
+    references: Annotated[int, Field(ge=0)] = 0
+    """Number of good intervals it was made of."""
+    exposure: Annotated[float, Field(gt=0)] = 1.0
+    """Sum of their exposures in average lumisections."""
+    training_runs: tuple[int, ...] = ()
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    """Thresholds in standard deviations by shape (``bin``, ``strip``); configuration overrides them."""
+    seed: int | None = None
+    software: str = ""
+    """Name and version of what made it."""
+
+
+def parse_card(text: str) -> Card:
+    """Return the card in a JSON text.
+
+    Raises
+    ------
+    ValueError
+        With one line that names the first wrong field.
+    """
+    try:
+        return Card.model_validate(json.loads(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "card"
+        raise ValueError(f"{where}: {first['msg']}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON: {error}") from error

@@ -1,0 +1,158 @@
+"""ONNX models: refused by name and reason when they break the contract, warm when they are loaded."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime as ort
+
+from monitor.errors import ModelError
+from monitor.infer.card import METADATA_KEY, Card, parse_card
+from monitor.infer.inspection import objection
+from monitor.infer.reference import Reference
+from monitor.snapshot import AnyArray, FloatArray
+
+MAX_CHUNK = 128
+"""Maps a call: larger chunks fall out of the second-level cache."""
+MAX_MODEL_BYTES = 512 * 1024 * 1024
+# Log severity 4 is "fatal only": what a user needs to know of a refused model is in the exception.
+_LOG_SEVERITY = 4
+
+
+class Model:
+    """One ONNX Runtime session with its card and the reference it carries.
+
+    Use `load_model`. Not safe for use by several threads at once.
+    """
+
+    def __init__(self, file: str, card: Card, session: ort.InferenceSession, reference: Reference) -> None:
+        self.file = file
+        self.card = card
+        self.reference = reference
+        self._session = session
+
+    def predict(self, maps: AnyArray) -> AnyArray:
+        """Reconstruct maps in the scale of the card's normalisation, float32. Shape: (maps, *shape)."""
+        single = np.ascontiguousarray(maps, dtype=np.float32)
+        parts = [
+            self._session.run([self.card.output], {self.card.input: single[start : start + MAX_CHUNK]})[0]
+            for start in range(0, max(1, len(single)), MAX_CHUNK)
+        ]
+        result: AnyArray = np.concatenate(parts) if len(parts) != 1 else parts[0]
+        return result
+
+
+def load_model(content: bytes, file: str, threads: int = 1) -> Model:
+    """Check an ONNX file against the contract and return it warm.
+
+    Parameters
+    ----------
+    content
+        The whole file.
+    file
+        Its name, for messages.
+    threads
+        Threads of the session.
+
+    Raises
+    ------
+    ModelError
+        Naming the file and the reason: not ONNX, no or a wrong card, external data, operators that ONNX Runtime
+        does not have, inputs or outputs that differ from the card, values that are not finite.
+    """
+    if len(content) > MAX_MODEL_BYTES:
+        raise ModelError(f"model {file}: {len(content)} bytes, at most {MAX_MODEL_BYTES}")
+    reason = objection(content)
+    if reason is not None:
+        raise ModelError(f"model {file}: {reason}")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _LOG_SEVERITY
+    # Without spinning an idle session leaves the core to the consumer.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a dozen unrelated classes; all mean "this file cannot be used"
+        raise ModelError(f"model {file}: ONNX Runtime refuses it, {' '.join(str(error).split())[:200]}") from error
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise ModelError(f"model {file}: no card; store it as JSON under the metadata key '{METADATA_KEY}'")
+    try:
+        card = parse_card(text)
+    except ValueError as error:
+        raise ModelError(f"model {file}: bad card, {error}") from error
+    _check_signature(session, card, file)
+    reference = _reference(session, card, file)
+    model = Model(file, card, session, reference)
+    _check_run(model, file)
+    return model
+
+
+def _check_signature(session: ort.InferenceSession, card: Card, file: str) -> None:
+    inputs = session.get_inputs()
+    if [i.name for i in inputs] != [card.input]:
+        raise ModelError(f"model {file}: inputs {[i.name for i in inputs]}, the card says ['{card.input}']")
+    if inputs[0].type != "tensor(float)":
+        raise ModelError(f"model {file}: input of type {inputs[0].type}, must be float32")
+    if len(inputs[0].shape) != len(card.shape) + 1 or not all(
+        isinstance(a, str) or a is None or a == b for a, b in zip(inputs[0].shape[1:], card.shape, strict=True)
+    ):
+        raise ModelError(f"model {file}: input of shape {inputs[0].shape}, the card says (maps, {card.shape})")
+    if isinstance(inputs[0].shape[0], int):
+        raise ModelError(f"model {file}: fixed batch of {inputs[0].shape[0]}; export it with a free first dimension")
+    wanted = {card.output} | ({"rate", "systematic"} if card.normalisation == "exposure" else set())
+    missing = wanted - {o.name for o in session.get_outputs()}
+    if missing:
+        raise ModelError(f"model {file}: no output {', '.join(sorted(missing))}")
+
+
+def _run(session: ort.InferenceSession, outputs: list[str], card: Card, file: str, maps: int) -> list[FloatArray]:
+    try:
+        found: list[FloatArray] = session.run(outputs, {card.input: np.zeros((maps, *card.shape), dtype=np.float32)})
+    except Exception as error:  # as above: whatever ONNX Runtime raises here, the file cannot be used
+        raise ModelError(f"model {file}: does not run, {' '.join(str(error).split())[:200]}") from error
+    return found
+
+
+def _reference(session: ort.InferenceSession, card: Card, file: str) -> Reference:
+    profile = card.kind.startswith("TProfile")
+    if card.normalisation == "exposure":
+        rate, systematic = (
+            np.asarray(a, dtype=np.float64) for a in _run(session, ["rate", "systematic"], card, file, 1)
+        )
+        for name, array in (("rate", rate), ("systematic", systematic)):
+            if array.shape != card.shape:
+                raise ModelError(f"model {file}: output {name} of shape {array.shape}, the card says {card.shape}")
+            if not np.isfinite(array).all() or (name == "systematic" and array.min() < 0):
+                raise ModelError(f"model {file}: output {name} holds values that are negative or not finite")
+        if not profile and rate.min() < 0:
+            raise ModelError(f"model {file}: output rate holds negative values")
+    else:
+        # A shape in thesis B's scales says nothing of rates; bins are compared in that scale only.
+        rate, systematic = np.zeros(card.shape), np.zeros(card.shape)
+    return Reference(
+        name=f"{card.name} {card.version}",
+        profile=profile,
+        rate=rate,
+        systematic=systematic,
+        live=rate != 0,
+        coherent=card.coherent,
+        dispersion=card.dispersion,
+        counts=card.counts,
+        degrees_of_freedom=card.degrees_of_freedom,
+        references=card.references,
+        exposure=card.exposure,
+    )
+
+
+def _check_run(model: Model, file: str) -> None:
+    """Run two sizes of batch: proves the shape, and warms the session before the first message."""
+    for maps in (1, 2):
+        (found,) = _run(model._session, [model.card.output], model.card, file, maps)
+        if found.shape != (maps, *model.card.shape):
+            raise ModelError(
+                f"model {file}: {maps} maps in, shape {found.shape} out; the card says (maps, {model.card.shape})"
+            )
+        if not np.isfinite(found).all():
+            raise ModelError(f"model {file}: an empty map gives values that are not finite")

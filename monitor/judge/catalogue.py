@@ -1,0 +1,84 @@
+"""Which rule and which expectation belong to a histogram."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from monitor.detect.base import Detector, Expected
+from monitor.infer import Model
+from monitor.window import Minimum
+
+_REMEMBERED = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How histograms of one type are judged."""
+
+    name: str
+    match: tuple[str, ...]
+    """Globs of ``stream/path``."""
+    subsystem: str
+    detector: Detector
+    minimum: Minimum = Minimum()
+    guidance: str = ""
+    model: str = ""
+    """Name of the model to use; empty: the first whose card names the histogram."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of one histogram: its rule and expectation, or why there is none."""
+
+    rule: Rule | None
+    expected: Expected | None
+    missing: str = ""
+    """Why the histogram cannot be judged; empty if it can."""
+
+
+class Catalogue:
+    """Finds rule and expectation by ``stream/path``; the first rule that matches counts.
+
+    Parameters
+    ----------
+    rules
+        In order of precedence.
+    models
+        Models; a card's exact name goes before its globs, and those in the order given.
+    references
+        Expectations learned at start, by exact ``stream/path``; they go before models.
+    """
+
+    def __init__(
+        self, rules: Sequence[Rule], models: Sequence[Model] = (), references: Mapping[str, Expected] | None = None
+    ) -> None:
+        self.rules = tuple(rules)
+        self._references = dict(references or {})
+        self._models = tuple((m, Expected(m.reference, m, m.card.normalisation)) for m in models)
+        self._exact = {glob: pair for pair in reversed(self._models) for glob in pair[0].card.histogram_types}
+        self._known: dict[str, Entry] = {}
+
+    def __getitem__(self, key: str) -> Entry:
+        entry = self._known.get(key)
+        if entry is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            entry = self._known[key] = self._find(key)
+        return entry
+
+    def _find(self, key: str) -> Entry:
+        rule = next((r for r in self.rules if any(fnmatchcase(key, glob) for glob in r.match)), None)
+        if rule is None:
+            return Entry(None, None, "no histogram type in the configuration matches its path")
+        if key in self._references:
+            return Entry(rule, self._references[key])
+        named = [p for p in self._models if p[0].card.name == rule.model] if rule.model else self._models
+        exact = self._exact.get(key)
+        if exact is not None and exact in named:
+            return Entry(rule, exact[1])
+        for model, expected in named:
+            if any(fnmatchcase(key, glob) for glob in model.card.histogram_types):
+                return Entry(rule, expected)
+        return Entry(rule, None, "no model and no reference for it; make one with: histwatch learn")

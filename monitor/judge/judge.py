@@ -1,0 +1,216 @@
+"""Verdicts, for a batch of intervals at a time: intervals with one rule, expectation and shape share one call."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from monitor.detect.base import Finding
+from monitor.judge.catalogue import Catalogue, Entry
+from monitor.judge.words import describe
+from monitor.verdict import Judgement, Shape, Verdict
+from monitor.window import Interval, State
+
+SURE = 25.0
+"""Expected entries from which on an empty histogram is no chance: exp(-25) is 1e-11."""
+_STREAMS = 10_000
+_MEMORY = 32
+
+
+@dataclass(slots=True)
+class _Beam:
+    """Exposure per lumisection of a stream, from the histograms of it that were judged last."""
+
+    run: int
+    lumisection: int
+    rates: list[float]
+
+    def rate(self) -> float:
+        ordered = sorted(self.rates)
+        return ordered[len(ordered) // 2] if ordered else 0.0
+
+
+class Judge:
+    """Turn intervals into judgements.
+
+    Parameters
+    ----------
+    catalogue
+        Rules and expectations.
+    on_error
+        Called with the histogram's key and the exception when a detector fails; the verdict is ERROR.
+    """
+
+    def __init__(self, catalogue: Catalogue, on_error: Callable[[str, Exception], None] | None = None) -> None:
+        self._catalogue = catalogue
+        self._on_error = on_error
+        self._beams: OrderedDict[str, _Beam] = OrderedDict()
+
+    def judge(self, intervals: Sequence[Interval]) -> list[Judgement]:
+        """Judge intervals; one judgement each, in their order."""
+        judgements: list[Judgement | None] = [None] * len(intervals)
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, interval in enumerate(intervals):
+            entry = self._catalogue[interval.key]
+            if entry.expected is None or entry.rule is None:
+                judgements[index] = _without(interval, entry, Verdict.NO_MODEL, entry.missing)
+            elif interval.contents.shape != entry.expected.reference.shape:
+                wanted = " x ".join(map(str, entry.expected.reference.shape))
+                found = " x ".join(map(str, interval.contents.shape))
+                judgements[index] = _without(
+                    interval, entry, Verdict.ERROR, f"binning {found}, its expectation has {wanted}: learn it anew"
+                )
+            elif interval.kind.is_profile != entry.expected.reference.profile:
+                judgements[index] = _without(
+                    interval,
+                    entry,
+                    Verdict.ERROR,
+                    f"a {interval.kind.value}, its expectation was learned from another kind",
+                )
+            elif interval.state is State.READY and interval.total > 0:
+                groups.setdefault((id(entry.rule), id(entry.expected)), []).append(index)
+        for members in groups.values():
+            self._judge_group(intervals, members, judgements)
+        # What is empty is compared with what the same batch says of the beam, so it comes last.
+        for index, interval in enumerate(intervals):
+            if judgements[index] is None:
+                judgements[index] = self._judge_unready(interval, self._catalogue[interval.key])
+        return [j for j in judgements if j is not None]
+
+    def _judge_group(
+        self, intervals: Sequence[Interval], members: list[int], judgements: list[Judgement | None]
+    ) -> None:
+        entry = self._catalogue[intervals[members[0]].key]
+        assert entry.rule is not None
+        assert entry.expected is not None
+        try:
+            findings = entry.rule.detector.judge([intervals[i] for i in members], entry.expected)
+        except Exception as error:  # ring two: a detector that fails on a batch is reported and the next batch goes on
+            for i in members:
+                if self._on_error is not None:
+                    self._on_error(intervals[i].key, error)
+                judgements[i] = _without(
+                    intervals[i], entry, Verdict.ERROR, f"detector {entry.rule.detector.name} failed: {error!r}"
+                )
+            return
+        for i, finding in zip(members, findings, strict=True):
+            judgements[i] = _with(intervals[i], entry, finding)
+            if finding.exposure and not entry.expected.reference.profile:
+                self._see_beam(intervals[i], finding.exposure)
+
+    def _see_beam(self, interval: Interval, exposure: float) -> None:
+        beam = self._beams.get(interval.stream)
+        if beam is None or beam.run != interval.run:
+            beam = self._beams[interval.stream] = _Beam(interval.run, interval.lumisection, [])
+            while len(self._beams) > _STREAMS:
+                self._beams.popitem(last=False)
+        self._beams.move_to_end(interval.stream)
+        beam.lumisection = max(beam.lumisection, interval.lumisection)
+        beam.rates = [*beam.rates[1 - _MEMORY :], exposure / interval.lumisections]
+
+    def _judge_unready(self, interval: Interval, entry: Entry) -> Judgement:
+        assert entry.rule is not None
+        assert entry.expected is not None
+        reference = entry.expected.reference
+        if interval.state is State.JOINED:
+            return _without(
+                interval, entry, Verdict.TOO_FEW, "joined its run in the middle: judged from the next update on"
+            )
+        if interval.state is State.STUCK and not _is_exact(entry):
+            return _whole(interval, entry, "repeats the content of the last interval bin by bin: its producer is stuck")
+        if interval.state in (State.EMPTY, State.STUCK) or interval.total == 0:
+            if reference.total == 0 and not reference.live.any():
+                return _without(interval, entry, Verdict.GOOD, "empty, as in its references")
+            beam = self._beams.get(interval.stream)
+            if beam is None or beam.run != interval.run or beam.lumisection < interval.lumisection:
+                return _without(
+                    interval,
+                    entry,
+                    Verdict.TOO_FEW,
+                    "nothing new, and no other histogram yet tells whether there is beam",
+                )
+            # A profile's total is a sum of means: what it should have gathered is not known, but many bins say enough.
+            wanted = beam.rate() * interval.lumisections * (SURE if reference.profile else reference.total)
+            if wanted < SURE:
+                return _without(
+                    interval, entry, Verdict.TOO_FEW, f"nothing new, but only {wanted:.1f} entries were expected"
+                )
+            return _whole(interval, entry, "no new entries while other histograms of its stream fill: nothing arrives")
+        minimum = entry.rule.minimum
+        return _without(
+            interval,
+            entry,
+            Verdict.TOO_FEW,
+            f"{interval.total:.6g} entries in {interval.lumisections} lumisections gathered, "
+            f"{minimum.entries:g} in {minimum.lumisections} needed",
+        )
+
+
+def _is_exact(entry: Entry) -> bool:
+    """Whether every good interval shows the same numbers, so that a repetition says nothing."""
+    assert entry.expected is not None
+    reference = entry.expected.reference
+    return not reference.counts or (reference.references > 1 and not reference.systematic.any())
+
+
+def _common(interval: Interval, entry: Entry) -> dict[str, object]:
+    rule, expected = entry.rule, entry.expected
+    return {
+        "stream": interval.stream,
+        "path": interval.path,
+        "kind": interval.kind,
+        "run": interval.run,
+        "lumisection": interval.lumisection,
+        "first_lumisection": interval.first_lumisection,
+        "time_ns": interval.time_ns,
+        "detector": rule.detector.name if rule else "",
+        "model": expected.reference.name if expected else "",
+        "histogram_type": rule.name if rule else "",
+        "subsystem": rule.subsystem if rule else "unknown",
+        "guidance": rule.guidance if rule else "",
+    }
+
+
+def _without(interval: Interval, entry: Entry, verdict: Verdict, reason: str) -> Judgement:
+    return Judgement(verdict=verdict, reason=reason, **_common(interval, entry))  # type: ignore[arg-type]
+
+
+def _whole(interval: Interval, entry: Entry, reason: str) -> Judgement:
+    """Return BAD for the map as one thing."""
+    assert entry.expected is not None
+    reference = entry.expected.reference
+    live = reference.live if reference.live.any() else interval.contents == interval.contents
+    bins = tuple(tuple(int(i) for i in b) for b in zip(*live.nonzero(), strict=True))
+    # Certain beyond what a number of standard deviations can say; 38 is where a float64 p-value ends.
+    shape = Shape(
+        kind="map",
+        sign="dead",
+        axis=None,
+        index=None,
+        bins=bins,
+        significance=-38.0,
+        observed=0.0,
+        expected=reference.total * interval.lumisections,
+    )
+    return Judgement(
+        verdict=Verdict.BAD,
+        reason=reason,
+        score=38.0,
+        p_value=0.0,
+        shapes=(shape,),
+        **_common(interval, entry),  # type: ignore[arg-type]
+    )
+
+
+def _with(interval: Interval, entry: Entry, finding: Finding) -> Judgement:
+    verdict = Verdict.BAD if finding.bad else Verdict.WARNING if finding.warning else Verdict.GOOD
+    return Judgement(
+        verdict=verdict,
+        reason=describe(finding),
+        score=finding.score,
+        p_value=finding.p_value,
+        shapes=finding.shapes,
+        exposure=finding.exposure,
+        **_common(interval, entry),  # type: ignore[arg-type]
+    )

@@ -1,0 +1,55 @@
+"""Findings in words: one line that a tired person understands."""
+
+from __future__ import annotations
+
+from monitor.detect.base import Finding
+from monitor.verdict import Shape
+
+_NAMED = 3
+
+
+def describe(finding: Finding) -> str:
+    """Return one line on a finding: the worst shapes first, then doubts about the map as a whole."""
+    parts = [describe_shape(s) for s in finding.shapes[:_NAMED]]
+    more = len(finding.shapes) - _NAMED
+    if more > 0:
+        parts.append(f"and {more} more")
+    if finding.warning:
+        parts.append(finding.warning)
+    if not parts:
+        parts.append(f"as expected, largest deviation {finding.score:.1f} sigma")
+    if finding.note:
+        parts.append(finding.note)
+    return "; ".join(parts)
+
+
+def place_of(shape: Shape) -> str:
+    """Return where a shape is, in 0-based bins: ``strip x=34``, ``bin (3, 7)``, ``spot x=30..34 y=20..24``."""
+    if shape.kind == "map":
+        return "whole map"
+    if shape.kind == "bin":
+        return f"bin ({', '.join(map(str, shape.bins[0]))})"
+    if shape.axis is not None:
+        fixed = 0 if shape.axis == "x" else 1
+        indices = sorted({b[fixed] for b in shape.bins})
+        return f"{shape.kind} {shape.axis}={_span(indices[0], indices[-1])}"
+    ranges = [(min(c), max(c)) for c in zip(*shape.bins, strict=True)]
+    return f"{shape.kind} " + " ".join(f"{a}={_span(*r)}" for a, r in zip("xy", ranges, strict=False))
+
+
+def describe_shape(shape: Shape) -> str:
+    """Return a shape as ``strip x=34 dead: 0 seen, 5210 expected (-72 sigma)``."""
+    if shape.expected == 0:
+        return f"{place_of(shape)} alive: {_number(shape.observed)} seen where nothing ever was filled"
+    return (
+        f"{place_of(shape)} {shape.sign}: {_number(shape.observed)} seen, {_number(shape.expected)} expected "
+        f"({shape.significance:+.1f} sigma)"
+    )
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}..{last}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

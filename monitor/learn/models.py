@@ -1,0 +1,19 @@
+"""Names of models."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_LONGEST = 80
+
+
+def model_file_name(key: str) -> str:
+    """Return a file name, and model name, for a histogram's ``stream/path``: readable, and unique where cut.
+
+    The end of a long path is kept: it tells histograms apart where the beginning is the same for all.
+    """
+    readable = re.sub(r"[^A-Za-z0-9_.+-]+", "_", key).strip("_.")
+    if len(readable) <= _LONGEST and readable == key.replace("/", "_"):
+        return readable
+    return f"{readable[-_LONGEST:].strip('_.')}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"

@@ -1,0 +1,82 @@
+"""References from recorded good runs, for histograms that have no trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from monitor.detect.base import Expected
+from monitor.errors import HistwatchError
+from monitor.infer import Reference
+from monitor.learn.reference import learn_reference
+from monitor.snapshot import Snapshot
+from monitor.window import Interval, Minimum, State, WindowStore
+
+
+def gather_intervals(
+    snapshots: Iterable[Snapshot], minimum: Callable[[str], Minimum] | None = None
+) -> dict[str, list[Interval]]:
+    """Turn good snapshots into intervals by ``stream/path``, as the monitor would.
+
+    An interval that is EMPTY is kept only where a histogram has no other: it then says "empty when all is well".
+    What is left of an interval that never became large enough is left out.
+    """
+    windows = WindowStore()
+    ready: dict[str, list[Interval]] = {}
+    empty: dict[str, list[Interval]] = {}
+    for snapshot in snapshots:
+        interval = windows.add(snapshot, minimum(snapshot.key) if minimum else Minimum())
+        if interval is None:
+            continue
+        if interval.state in (State.READY, State.STUCK):
+            ready.setdefault(interval.key, []).append(interval)
+        elif interval.state is State.EMPTY:
+            empty.setdefault(interval.key, []).append(interval)
+    return {**{k: v for k, v in empty.items() if k not in ready}, **ready}
+
+
+def learn_expectations(
+    intervals: dict[str, list[Interval]], on_refused: Callable[[str, str], None] | None = None
+) -> dict[str, Expected]:
+    """Learn one reference a histogram.
+
+    Parameters
+    ----------
+    intervals
+        Good intervals by ``stream/path``.
+    on_refused
+        Called with key and reason for a histogram that nothing can be learned of.
+    """
+    expected = {}
+    for key, own in intervals.items():
+        # A histogram that was binned anew between runs is learned as it is now.
+        shape = own[-1].contents.shape
+        own = [i for i in own if i.contents.shape == shape and i.kind is own[-1].kind]
+        runs = sorted({i.run for i in own})
+        name = f"reference of {'run' if len(runs) == 1 else 'runs'} {', '.join(map(str, runs[:4]))}" + (
+            f" and {len(runs) - 4} more" if len(runs) > 4 else ""
+        )
+        if all(i.total <= 0 for i in own):
+            expected[key] = Expected(_empty(own, name))
+            continue
+        try:
+            expected[key] = Expected(learn_reference(own, name).reference)
+        except HistwatchError as error:
+            if on_refused is not None:
+                on_refused(key, str(error))
+    return expected
+
+
+def _empty(intervals: list[Interval], name: str) -> Reference:
+    zeros = np.zeros(intervals[0].contents.shape)
+    return Reference(
+        name=name,
+        profile=intervals[0].kind.is_profile,
+        rate=zeros,
+        systematic=zeros,
+        live=np.zeros(zeros.shape, dtype=bool),
+        coherent=0.0,
+        references=len(intervals),
+        exposure=float(sum(i.lumisections for i in intervals)),
+    )

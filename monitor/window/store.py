@@ -1,0 +1,206 @@
+"""One window a histogram: interval from cumulative by difference, run change, counter reset, minimum statistics.
+
+Clock policy: only data time, run and lumisection of the snapshots place intervals; no clock is read.
+
+Per histogram, for the next snapshot of a key:
+
+===========================================  ==================================================================
+other run, or first snapshot at lumisection  a new window; a cumulative histogram starts from an empty base
+1 or earlier
+first snapshot of a cumulative histogram     what came before is not this monitor's to judge: the snapshot becomes
+later in its run                             the base, JOINED
+other axes or kind                           the same, counted ``axes_changed``
+earlier lumisection or data time, same run   dropped, counted ``late``; the same content again ``duplicate``
+cumulative, and something became less        a new window from an empty base, counted ``reset``
+fewer entries than the minimum               accumulated; TOO_FEW until there are enough
+no new entry since the last update           EMPTY; the window stays open
+===========================================  ==================================================================
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.snapshot import Axis, Kind, Snapshot
+from monitor.window.interval import Interval, State
+from monitor.window.sums import Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """What a window must hold before it is judged."""
+
+    entries: float = 1.0
+    """Sum of contents, or of effective entries for a profile."""
+    lumisections: int = 1
+    """Lumisections spanned."""
+
+
+@dataclass(slots=True, eq=False)
+class _Window:
+    run: int
+    kind: Kind
+    axes: tuple[Axis, ...]
+    cumulative: bool
+    first_lumisection: int
+    lumisection: int
+    time_ns: int
+    sequence: int
+    base: Sums | None
+    """Cumulative: state at the start of the window, None for empty. Interval: what was gathered so far."""
+    last: Sums
+    """The newest snapshot."""
+
+
+class WindowStore:
+    """The windows of all histograms of the partitions at hand; least recently seen go first when it is full.
+
+    Parameters
+    ----------
+    capacity
+        Largest number of histograms known at once.
+
+    Attributes
+    ----------
+    events
+        What happened besides ordinary updates, by name: ``run_changed``, ``axes_changed``, ``reset``, ``late``,
+        ``duplicate``, ``evicted``.
+    """
+
+    EVENTS = ("run_changed", "axes_changed", "reset", "late", "duplicate", "evicted")
+
+    def __init__(self, capacity: int = 100_000) -> None:
+        self._windows: OrderedDict[str, _Window] = OrderedDict()
+        self._capacity = capacity
+        self.events: Counter[str] = Counter(dict.fromkeys(self.EVENTS, 0))
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def add(self, snapshot: Snapshot, minimum: Minimum) -> Interval | None:
+        """Take the next snapshot of a histogram and return its open interval.
+
+        Returns
+        -------
+        Interval or None
+            None where the snapshot was dropped as late or duplicate. A READY interval closes the window; in every
+            other state it stays open and grows with the next snapshot.
+        """
+        key = snapshot.key
+        sums = Sums.of(snapshot)
+        window = self._windows.get(key)
+        if window is not None and self._is_old(window, snapshot):
+            return None
+        if window is None or not self._continues(window, snapshot):
+            joined = window is None and snapshot.cumulative and snapshot.lumisection > 1
+            window = self._open(key, snapshot, sums)
+            update = gathered = sums
+            stuck = False
+            if joined:
+                window.base = sums
+                window.first_lumisection = snapshot.lumisection + 1
+                return _interval(snapshot, snapshot.lumisection, sums, State.JOINED)
+        elif snapshot.cumulative:
+            update = sums.minus(window.last)
+            if update.shrank():
+                self.events["reset"] += 1
+                window = self._open(key, snapshot, sums)
+                update = gathered = sums
+            else:
+                # Most histograms are judged at every update: then both differences are the same one.
+                gathered = update if window.base is window.last else _since(sums, window.base)
+            stuck = False
+        else:
+            update = sums
+            stuck = bool(np.array_equal(sums.first, window.last.first)) and not sums.is_empty()
+            gathered = sums if window.base is None else window.base.plus(sums)
+        self._windows.move_to_end(key)
+        window.lumisection = snapshot.lumisection
+        window.time_ns = snapshot.time_ns
+        window.sequence = snapshot.sequence
+        window.last = sums
+        total = gathered.total
+        if update.is_empty():
+            state = State.EMPTY
+        elif stuck:
+            state = State.STUCK
+        elif total < minimum.entries or snapshot.lumisection - window.first_lumisection + 1 < minimum.lumisections:
+            state = State.TOO_FEW
+        else:
+            state = State.READY
+        first_lumisection = window.first_lumisection
+        if state in (State.READY, State.STUCK):
+            window.first_lumisection = snapshot.lumisection + 1
+            window.base = sums if snapshot.cumulative else None
+        elif not snapshot.cumulative:
+            window.base = gathered
+        return _interval(snapshot, min(first_lumisection, snapshot.lumisection), gathered, state)
+
+    def _is_old(self, window: _Window, snapshot: Snapshot) -> bool:
+        if snapshot.run != window.run or snapshot.kind is not window.kind:
+            return False
+        if snapshot.lumisection < window.lumisection or snapshot.time_ns < window.time_ns:
+            self.events["late"] += 1
+            return True
+        if (snapshot.lumisection, snapshot.time_ns, snapshot.sequence) == (
+            window.lumisection,
+            window.time_ns,
+            window.sequence,
+        ):
+            self.events["duplicate"] += 1
+            return True
+        return False
+
+    def _continues(self, window: _Window, snapshot: Snapshot) -> bool:
+        if snapshot.run != window.run:
+            self.events["run_changed"] += 1
+            return False
+        if snapshot.kind is not window.kind or snapshot.axes != window.axes or snapshot.cumulative != window.cumulative:
+            self.events["axes_changed"] += 1
+            return False
+        return True
+
+    def _open(self, key: str, snapshot: Snapshot, sums: Sums) -> _Window:
+        window = _Window(
+            run=snapshot.run,
+            kind=snapshot.kind,
+            axes=snapshot.axes,
+            cumulative=snapshot.cumulative,
+            first_lumisection=snapshot.lumisection,
+            lumisection=snapshot.lumisection,
+            time_ns=snapshot.time_ns,
+            sequence=snapshot.sequence,
+            base=None,
+            last=sums,
+        )
+        self._windows[key] = window
+        while len(self._windows) > self._capacity:
+            self._windows.popitem(last=False)
+            self.events["evicted"] += 1
+        return window
+
+
+def _since(sums: Sums, base: Sums | None) -> Sums:
+    return sums if base is None else sums.minus(base)
+
+
+def _interval(snapshot: Snapshot, first_lumisection: int, gathered: Sums, state: State) -> Interval:
+    contents, variances, entries = gathered.arrays()
+    return Interval(
+        stream=snapshot.stream,
+        path=snapshot.path,
+        kind=snapshot.kind,
+        axes=snapshot.axes,
+        run=snapshot.run,
+        first_lumisection=first_lumisection,
+        lumisection=snapshot.lumisection,
+        time_ns=snapshot.time_ns,
+        contents=contents,
+        variances=variances,
+        entries=entries,
+        total=gathered.total,
+        state=state,
+    )
