@@ -31,7 +31,7 @@ class SourceError(HistwatchError):
     """Input that cannot be opened or reached: a path, a topic, a broker."""
 
 
-class Reject(Exception):
+class Reject(Exception):  # noqa: N818 - a word for what happens, as in "counted rejects"
     """One message that cannot be used.
 
     Parameters

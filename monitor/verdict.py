@@ -35,7 +35,7 @@ class Shape:
     kind: str
     """``bin``, ``spot``, ``strip``, ``layer``, ``region`` or ``map``."""
     sign: str
-    """``dead`` (nothing left), ``low``, ``high`` or ``hot`` (at least twice the expectation, or alive where nothing is)."""
+    """``dead`` (nothing left), ``low``, ``high`` or ``hot`` (at least twice the expectation, or where nothing is)."""
     axis: str | None
     """The axis whose index is fixed, ``x`` or ``y``; None for bins, spots, regions and maps."""
     index: int | None

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from monitor.cli.terminal import progress, say
 from monitor.config import Settings, load_settings
 from monitor.detect.base import Expected
 from monitor.errors import ConfigurationError
 from monitor.learn.recorded import gather_intervals, learn_expectations
-from monitor.cli.terminal import progress, say
 from monitor.snapshot import Snapshot
 from monitor.source.naming import Naming
 from monitor.source.recording import Recording
@@ -48,7 +48,7 @@ def say_skips(skips: Skips) -> None:
 
 
 def learn_references(
-    paths: Sequence[str], select: Sequence[str], settings: Settings, quiet: bool, naming: Naming | None = None
+    paths: Sequence[str], select: Sequence[str], quiet: bool, naming: Naming | None = None
 ) -> dict[str, Expected]:
     """Learn what the histograms of recorded good runs show; says what it skips."""
     skips = Skips()
@@ -58,7 +58,7 @@ def learn_references(
         refused: list[str] = []
         expected = learn_expectations(
             dict(bar.track(intervals.items(), total=len(intervals), description="learning")),
-            lambda key, reason: refused.append(reason),
+            lambda _key, reason: refused.append(reason),
         )
     say_skips(skips)
     for reason in refused[:_NAMED]:
@@ -74,7 +74,7 @@ def count_words(counts: Iterable[tuple[str, int]]) -> str:
 
 
 def learn_own_references(
-    recording: Recording, runs: Sequence[int], last_lumisection: int, settings: Settings, quiet: bool
+    recording: Recording, runs: Sequence[int], last_lumisection: int, quiet: bool
 ) -> dict[str, Expected]:
     """Learn from the first runs of a recording, or (`last_lumisection` not -1) from the beginning of its only run."""
 

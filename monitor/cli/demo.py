@@ -76,18 +76,18 @@ def demo(
         if runs:
             recording = Recording(runs, select=select or (), cumulative=cumulative, on_skip=skips)
             if reference:
-                references = common.learn_references(reference, select or (), settings, json)
+                references = common.learn_references(reference, select or (), json)
             else:
                 own, last = reference_part(recording)
                 if own:
-                    references = common.learn_own_references(recording, own, last, settings, json)
+                    references = common.learn_own_references(recording, own, last, json)
         else:
             if not json:
                 say("simulating a recorded run with five faults")
             folder, truth = stack.enter_context(simulated_recording(seed))
             recording = Recording([folder], cumulative=True, on_skip=skips)
         screen = stack.enter_context(Screen(stderr, quiet=json))
-        run = Demo(settings, source, recording, references, pace, screen, skips, emit if json else lambda event: None)
+        run = Demo(settings, source, recording, references, pace, screen, skips, emit if json else lambda _event: None)
         run.run(once, stop)
     common.say_skips(skips)
     interrupted = stop.is_set()

@@ -38,15 +38,15 @@ def judge(
     from monitor.service.files import judge_snapshots
     from monitor.source.naming import Naming
     from monitor.source.recording import Recording
-    from producers.replay import Skips
     from monitor.verdict import Verdict
+    from producers.replay import Skips
 
     settings, source = common.settings_at(config)
     naming = Naming(pattern or ())
     skips = Skips()
     recording = Recording(paths, naming=naming, select=select or (), cumulative=cumulative, on_skip=skips)
     references = [*(str(source.parent / p) for p in settings.references), *(reference or [])]
-    learned = common.learn_references(references, select or (), settings, json, naming) if references else {}
+    learned = common.learn_references(references, select or (), json, naming) if references else {}
     catalogue, _ = build_catalogue(settings, source.parent, str(source), learned)
     counts: Counter[Verdict] = Counter()
     with progress(json) as bar:

@@ -46,7 +46,7 @@ def monitor(
         settings = settings.model_copy(update={"kafka": kafka})
     configure_logging(settings.service.log_level, settings.service.log_format)
     references = [str(source.parent / path) for path in settings.references]
-    learned = common.learn_references(references, (), settings, quiet=False) if references else {}
+    learned = common.learn_references(references, (), quiet=False) if references else {}
     daemon = Daemon(settings, source, learned)
     if check:
         warm_up()

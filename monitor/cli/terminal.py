@@ -13,6 +13,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from monitor.text import printable
+
+__all__ = ["complain", "emit", "printable", "progress", "say", "stderr"]
+
 stderr = Console(stderr=True, highlight=False)
 
 
@@ -44,8 +48,3 @@ def progress(quiet: bool = False) -> Progress:
         disable=quiet or not stderr.is_terminal,
         transient=True,
     )
-
-
-def printable(text: str) -> str:
-    """Escape what could steer a terminal: text from messages and files is never echoed raw."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in text)

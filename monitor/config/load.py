@@ -25,14 +25,16 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(None, None, "aliases are not accepted", event.start_mark)
+            raise yaml.composer.ComposerError(None, None, "aliases are not accepted", self._mark())
         self.depth += 1
         if self.depth > 50:
-            raise yaml.composer.ComposerError(None, None, "nested deeper than 50", self.peek_event().start_mark)
+            raise yaml.composer.ComposerError(None, None, "nested deeper than 50", self._mark())
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
+
+    def _mark(self) -> Any:
+        return self.peek_event().start_mark  # type: ignore[no-untyped-call]
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[object] = set()
@@ -63,7 +65,7 @@ def load_settings(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read, {error}") from error
     try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader, see above
+        data = yaml.load(text, Loader=_Loader)  # a SafeLoader, see above
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path}: {_where(error)}") from error
     except RecursionError as error:

@@ -126,7 +126,7 @@ class Demo:
         def guarded() -> None:
             try:
                 work()
-            except BaseException as error:  # the main thread raises it
+            except BaseException as error:  # noqa: BLE001 - the main thread raises it
                 self._failures.append(error)
 
         thread = threading.Thread(target=guarded, name=name, daemon=True)

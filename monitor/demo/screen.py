@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monitor.alarm import AlarmEvent
-from monitor.cli.terminal import printable
+from monitor.text import printable
 from monitor.verdict import Judgement, Verdict
 
 _COLOURS = {"raised": "bold red", "updated": "yellow", "cleared": "green"}
@@ -54,7 +54,7 @@ class Screen:
         if self._live is not None:
             self._live.stop()
 
-    def publish(self, judgements: Sequence[Judgement], events: Sequence[AlarmEvent]) -> None:
+    def publish(self, judgements: Sequence[Judgement], _events: Sequence[AlarmEvent]) -> None:
         """Take judgements into the table; alarms come from their topic, see `show_event`."""
         with self._lock:
             for j in judgements:

@@ -74,6 +74,7 @@ class DbscanDetector:
             for bins, is_low in ((low, True), (outlying & ~low, False))
             for shape in shapes_of(
                 bins,
+                bins,
                 live,
                 interval.contents,
                 _content_of(reconstruction, occupancy, interval.contents),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,10 @@ from monitor.window import Interval
 
 DEFAULT_THRESHOLDS = {"bin": 6.5, "strip": 6.0}
 """In standard deviations: ``bin`` for bins, spots and regions, ``strip`` for strips and layers."""
-MIN_PROFILE_ENTRIES = 5.0
-"""A profile's bin with fewer entries has no error of its own to be judged by."""
+MIN_PROFILE_ENTRIES = 30.0
+"""Where the spread of one entry is not known, a profile's bin with fewer entries has no error to be judged by."""
+PRIOR_ENTRIES = 50.0
+"""Entries that the references' spread of one entry counts for beside the bin's own."""
 NEW_LIFE_ENTRIES = 5.0
 """Least content of a bin that was always empty."""
 WIDE = 1.5
@@ -66,7 +69,7 @@ class ExpectationDetector:
         odd = np.zeros(len(maps), dtype=bool)
         if reference.profile:
             exposure = np.ones(len(maps))
-            rate = self._rates(maps, exposure, expected)
+            rate = self._rates(np.stack([_trusted(reference, i) for i in intervals]), exposure, expected)
             for m, interval in enumerate(intervals):
                 planes = _Planes(reference, maps[m], _row(rate, m), 1.0, interval)
                 best[m] = _scan(reference, planes, scales, float(limits.min()))[0]
@@ -137,23 +140,8 @@ class ExpectationDetector:
 
     def _scales(self, reference: Reference, quick: bool) -> tuple[IntArray, FloatArray]:
         """Return window sizes, shape (scales, 2), and their thresholds, shape (scales,)."""
-        nx, ny = _shape2(reference)
-        sizes: list[tuple[int, int, bool]] = [(1, 1, False)]
-        if ny > 1:
-            sizes += [(3, 3, False), (5, 5, False), (1, 8, False), (8, 1, False), (12, 8, False)]
-            sizes += [(1, ny, True), (nx, 1, True), (3, ny, True), (nx, 3, True)]
-            sizes += [(max(1, nx // 8), ny, True), (nx, max(1, ny // 8), True)]
-        else:
-            sizes += [(w, 1, False) for w in (3, 9, 25)]
-        kept = []
-        for sx, sy, strip in sizes:
-            if sx > nx or sy > ny or (sx == nx and sy == ny) or any(k[:2] == (sx, sy) for k in kept):
-                continue
-            if quick and not ((sx, sy) in _QUICK or (strip and 1 in (sx, sy)) or ny == 1):
-                continue
-            kept.append((sx, sy, strip))
-        limits = np.array([self._thresholds["strip" if strip else "bin"] for *_, strip in kept])
-        return np.array([k[:2] for k in kept], dtype=np.int64), limits
+        sizes, strips = _window_sizes(_shape2(reference), quick)
+        return sizes, np.where(strips, self._thresholds["strip"], self._thresholds["bin"])
 
     def _unexpected(self, reference: Reference, contents: FloatArray) -> BoolArray:
         """Bins that are alive where nothing ever was (new life). Shape: (bins,)."""
@@ -167,38 +155,36 @@ class ExpectationDetector:
         return candidates
 
     def _silent_from(self, reference: Reference, width: float) -> float:
-        """Expected content from which on a live bin at zero is dead, whatever a t distribution says; infinity if none.
+        """Return the expected content from which on a live bin at zero is dead, infinity if there is none.
 
         With few references the t distribution forbids any alarm on a systematic. A bin at zero is one all the same,
         if even the map's least steady bins could not fall that far.
         """
-        if reference.profile or not reference.live.any():
+        if reference.profile:
             return math.inf
-        spread = float(np.quantile(reference.systematic[reference.live], 0.99))
         threshold = self._thresholds["bin"]
-        if spread * math.sqrt(1.0 + 1.0 / max(1, reference.references)) * max(width, 1.0) * threshold >= 1.0:
+        if (
+            reference.unsteadiness * math.sqrt(1.0 + 1.0 / max(1, reference.references)) * max(width, 1.0) * threshold
+            >= 1.0
+        ):
             return math.inf
         # z of nothing seen where mu is expected is sqrt(2 mu / k): Poisson deviance.
         return max(0.5 * threshold * threshold * reference.dispersion, _LEAST)
 
     def _look_closer(self, interval: Interval, contents: FloatArray, rate: FloatArray, expected: Expected) -> Finding:
         reference = expected.reference
-        wrong_low = np.zeros(contents.size, dtype=bool)
-        wrong_high = self._unexpected(reference, contents)
+        low, high = (np.zeros(contents.size, dtype=bool) for _ in range(2))
+        high |= self._unexpected(reference, contents)
         scales, limits = self._scales(reference, quick=False)
         penalty = 2.0 * np.log([_windows(s, reference) for s in scales])
         width, score, first_best = 1.0, 0.0, np.zeros(len(scales))
         planes = _Planes(reference, contents, rate, 1.0, interval)
         for attempt in range(MAX_SHAPES):
-            wrong = wrong_low | wrong_high
-            rate, exposure = self._refit(contents, rate, wrong, expected)
+            wrong = low | high
+            rate, exposure = self._refit(interval, contents, rate, wrong, expected)
             planes = _Planes(reference, contents, rate, exposure, interval, wrong)
             if attempt == 0:
                 width = planes.width()
-                silent = (contents == 0) & reference.live.ravel() & (planes.mu >= self._silent_from(reference, width))
-                if silent.any():
-                    wrong_low |= silent
-                    continue
             best, place = _scan(reference, planes, scales, float(limits.min()))
             z = best / width
             if attempt == 0:
@@ -208,11 +194,14 @@ class ExpectationDetector:
             if not above.any():
                 break
             pick = int(np.argmax(np.where(above, z * z - penalty, -np.inf)))
-            window = _window_bins(place[pick], scales[pick], reference) & planes.judged & ~wrong
-            if not window.any():
+            window = _window_bins(place[pick], scales[pick], reference)
+            if not (window & planes.judged).any():
                 break
-            (wrong_low if z[pick] < 0 else wrong_high)[window] = True
-        shapes = self._shapes(contents, planes, reference, wrong_low, wrong_high, width)
+            # A bin belongs to what was found first: the rest of a window that crosses it is another matter.
+            (low if z[pick] < 0 else high)[window & ~wrong] = True
+        # What no window showed, because few references leave a systematic open, but is at zero all the same.
+        low |= (contents == 0) & ~high & reference.live.ravel() & (planes.mu >= self._silent_from(reference, width))
+        shapes = self._shapes(contents, planes, reference, low, high, width)
         score = max([score, *(abs(s.significance) for s in shapes)])
         warning = ""
         if width > WIDE:
@@ -232,7 +221,7 @@ class ExpectationDetector:
         )
 
     def _refit(
-        self, contents: FloatArray, rate: FloatArray, wrong: BoolArray, expected: Expected
+        self, interval: Interval, contents: FloatArray, rate: FloatArray, wrong: BoolArray, expected: Expected
     ) -> tuple[FloatArray, float]:
         """Fit exposure and expected map again without the bins that are wrong."""
         reference = expected.reference
@@ -248,7 +237,7 @@ class ExpectationDetector:
             return rate, exposure
         # What is wrong must not teach the model: show it what it expects there, until that stands still.
         for _ in range(_ROUNDS if wrong.any() else 1):
-            shown = np.where(wrong, rate * exposure, contents)
+            shown = np.where(wrong, rate * exposure, _trusted(reference, interval))
             previous, rate = rate, self._rates(shown[None], np.array([exposure]), expected)[0]
             if np.abs(rate - previous).max() <= 1e-4 * np.abs(rate).max():
                 break
@@ -259,21 +248,23 @@ class ExpectationDetector:
         contents: FloatArray,
         planes: _Planes,
         reference: Reference,
-        wrong_low: BoolArray,
-        wrong_high: BoolArray,
+        low: BoolArray,
+        high: BoolArray,
         width: float,
     ) -> list[Shape]:
         full = _Planes(reference, contents, planes.rate, planes.exposure, planes.interval)
         shape = reference.shape
         shapes: list[Shape] = []
-        for bins, low in ((wrong_low, True), (wrong_high, False)):
+        known = full.judged | self._unexpected(reference, contents)
+        for area, is_low in ((low, True), (high, False)):
             shapes += shapes_of(
-                bins.reshape(shape),
-                reference.live,
+                area.reshape(shape),
+                (area & known).reshape(shape),
+                known.reshape(shape),
                 contents.reshape(shape),
                 full.mu.reshape(shape),
                 lambda own: full.significance(own.ravel()) / width,
-                low,
+                is_low,
                 reference.profile,
             )
         return sorted(shapes, key=lambda s: -abs(s.significance))
@@ -297,8 +288,16 @@ class _Planes:
         if reference.profile:
             assert interval.variances is not None
             assert interval.entries is not None
-            own = interval.variances.ravel()
-            judged &= (interval.entries.ravel() >= MIN_PROFILE_ENTRIES) & (own > 0)
+            own, entries = interval.variances.ravel(), interval.entries.ravel()
+            if reference.spread is not None:
+                # The spread of one entry, from the references and, as far as it has entries, from the bin itself.
+                one = reference.spread.ravel() ** 2
+                own = (one * PRIOR_ENTRIES + entries * entries * own) / (PRIOR_ENTRIES + np.maximum(entries - 1.0, 0.0))
+                own = own / np.maximum(entries, 1.0)
+                judged &= entries > 0
+            else:
+                judged &= entries >= MIN_PROFILE_ENTRIES
+            judged &= own > 0
             total = own + (reference.systematic.ravel() * rate) ** 2 * (1.0 + 1.0 / reference.references)
             weight = np.where(judged, 1.0 / np.where(judged, total, 1.0), 0.0)
             self.deviation, self.variance, self.expected = weight * (contents - rate), weight, weight * rate
@@ -375,9 +374,39 @@ def _scan(reference: Reference, planes: _Planes, scales: IntArray, worth: float)
     return best[0], place[0]
 
 
+def _trusted(reference: Reference, interval: Interval) -> FloatArray:
+    """Return what a model is shown of an interval, flat. Shape: (bins,)."""
+    if not reference.profile:
+        return interval.contents.ravel()
+    assert interval.variances is not None
+    assert interval.entries is not None
+    return reference.trusted(interval.contents, interval.variances, interval.entries).ravel()
+
+
 def _row(rate: FloatArray, number: int) -> FloatArray:
     row: FloatArray = rate[number if len(rate) > 1 else 0]
     return row
+
+
+@lru_cache(maxsize=256)
+def _window_sizes(shape: tuple[int, int], quick: bool) -> tuple[IntArray, BoolArray]:
+    """Return window sizes for a map, shape (scales, 2), and which are strips or layers, shape (scales,)."""
+    nx, ny = shape
+    sizes: list[tuple[int, int, bool]] = [(1, 1, False)]
+    if ny > 1:
+        sizes += [(3, 3, False), (5, 5, False), (1, 8, False), (8, 1, False), (12, 8, False)]
+        sizes += [(1, ny, True), (nx, 1, True), (3, ny, True), (nx, 3, True)]
+        sizes += [(max(1, nx // 8), ny, True), (nx, max(1, ny // 8), True)]
+    else:
+        sizes += [(w, 1, False) for w in (3, 9, 25)]
+    kept: list[tuple[int, int, bool]] = []
+    for sx, sy, strip in sizes:
+        if sx > nx or sy > ny or (sx == nx and sy == ny) or any(k[:2] == (sx, sy) for k in kept):
+            continue
+        if quick and not ((sx, sy) in _QUICK or (strip and 1 in (sx, sy)) or ny == 1):
+            continue
+        kept.append((sx, sy, strip))
+    return np.array([k[:2] for k in kept], dtype=np.int64).reshape(-1, 2), np.array([k[2] for k in kept], dtype=bool)
 
 
 def _shape2(reference: Reference) -> tuple[int, int]:

@@ -63,6 +63,7 @@ def classify(bins: BoolArray, live: BoolArray) -> tuple[str, str | None, int | N
 
 
 def shapes_of(
+    areas: BoolArray,
     bins: BoolArray,
     live: BoolArray,
     contents: FloatArray,
@@ -75,7 +76,13 @@ def shapes_of(
 
     Parameters
     ----------
-    bins, live, contents, expected
+    areas
+        Where deviations were found, whole windows; touching areas are one shape.
+    bins
+        The bins within them that were judged.
+    live
+        All bins that can be judged.
+    areas, bins, live, contents, expected
         Shape of all: the histogram's.
     significance
         Gives the signed significance of a set of bins, in standard deviations.
@@ -85,10 +92,12 @@ def shapes_of(
         Whether contents are means, whose shape's content is their mean and not their sum.
     """
     shape2 = bins.shape if bins.ndim == 2 else (bins.size, 1)
-    labels, count = ndimage.label(bins.reshape(shape2), structure=_NEIGHBOURS)
+    labels, count = ndimage.label(areas.reshape(shape2), structure=_NEIGHBOURS)
     found = []
     for number in range(1, count + 1):
-        part = labels == number
+        part = (labels == number) & bins.reshape(shape2)
+        if not part.any():
+            continue
         own = part.reshape(bins.shape)
         kind, axis, index = classify(part, live.reshape(shape2))
         combine = np.mean if profile else np.sum

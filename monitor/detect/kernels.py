@@ -10,17 +10,14 @@ bins share.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-_FASTMATH = {"reassoc", "contract", "nsz"}
-_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+from monitor.kernel import REORDERED, kernel
 
 
-@njit(  # type: ignore[untyped-decorator]
+@kernel(
     "void(float64[::1], float64[::1], float64[::1], float64, float64, float64, float64, float64[::1], float64[::1],"
     " float64[::1])",
-    fastmath=_FASTMATH,
-    **_OPTIONS,
+    fastmath=REORDERED,
 )
 def count_planes(  # type: ignore[no-untyped-def]
     contents, rate, systematic, exposure, dispersion, total_exposure, references, deviation, variance, expected
@@ -37,14 +34,14 @@ def count_planes(  # type: ignore[no-untyped-def]
         expected[i] = mu
 
 
-@njit(  # type: ignore[untyped-decorator]
-    "float64(float64, float64, float64, boolean, float64, float64)", **_OPTIONS
+@kernel(
+    "float64(float64, float64, float64, boolean, float64, float64)",
 )
 def significance(deviation, variance, expected, counts, systematic_variance, dof):  # type: ignore[no-untyped-def]
     """Return the signed significance of a sum, in standard deviations.
 
     For counts the Poisson deviance of the sum, scaled to the effective number of entries mu^2/V (where V exceeds mu
-    because of systematics, a map behaves like one of fewer entries); else the pull. The systematic's few degrees of
+    because of systematics, a map behaves like one of fewer entries); for means the pull, tamed where it is positive. The systematic's few degrees of
     freedom turn the result from t to normal (Wallace 1959) with dof (V/V_systematic)^2, so that statistics stay
     Gaussian.
     """
@@ -63,6 +60,12 @@ def significance(deviation, variance, expected, counts, systematic_variance, dof
         if deviation < 0.0:
             z = -z
         z += 1.0 / (6.0 * np.sqrt(mu))
+    elif deviation > 0.0 and expected > 0.0:
+        # A mean of few positive values is skewed upwards: the gamma distribution's cube root (Wilson and Hilferty
+        # 1931) never calls an excess more significant than it is. Deficits keep the pull, which overstates none.
+        shape = expected * expected / variance
+        cube = ((expected + deviation) / expected) ** (1.0 / 3.0)
+        z = min(pull, max(0.0, (cube - 1.0 + 1.0 / (9.0 * shape)) * 3.0 * np.sqrt(shape)))
     if systematic_variance > 0.0:
         nu = dof * (variance / systematic_variance) ** 2
         if nu < 1e4:
@@ -71,7 +74,9 @@ def significance(deviation, variance, expected, counts, systematic_variance, dof
     return z
 
 
-@njit("void(float64[::1], int64, int64, float64[:,::1])", **_OPTIONS)  # type: ignore[untyped-decorator]
+@kernel(
+    "void(float64[::1], int64, int64, float64[:,::1])",
+)
 def _integral(plane, nx, ny, out):  # type: ignore[no-untyped-def]
     for j in range(ny + 1):
         out[0, j] = 0.0
@@ -83,10 +88,9 @@ def _integral(plane, nx, ny, out):  # type: ignore[no-untyped-def]
             out[i + 1, j + 1] = out[i, j + 1] + row
 
 
-@njit(  # type: ignore[untyped-decorator]
+@kernel(
     "void(float64[::1], float64[::1], float64[::1], float64[::1], int64, int64, int64[:,::1], float64, boolean,"
     " float64, float64, float64[:,::1], float64[:,::1], float64[:,::1], float64[::1], int64[:,::1])",
-    **_OPTIONS,
 )
 def _scan_one(  # type: ignore[no-untyped-def]
     deviation,
@@ -157,10 +161,9 @@ def _scan_one(  # type: ignore[no-untyped-def]
                     place[k, 1] = j
 
 
-@njit(  # type: ignore[untyped-decorator]
+@kernel(
     "void(float64[:,::1], float64[:,::1], float64[:,::1], float64[::1], int64, int64, int64[:,::1], float64, boolean,"
     " float64, float64, float64[:,::1], int64[:,:,::1])",
-    **_OPTIONS,
 )
 def scan(  # type: ignore[no-untyped-def]
     deviation, variance, expected, systematic, nx, ny, scales, coherent, counts, dof, worth, best, place
@@ -212,10 +215,9 @@ def scan(  # type: ignore[no-untyped-def]
         )
 
 
-@njit(  # type: ignore[untyped-decorator]
+@kernel(
     "void(float64[:,::1], float64[:,::1], float64[::1], boolean[::1], float64[::1], int64, int64, int64[:,::1],"
     " float64, float64, float64, float64, float64, float64, float64, float64, float64[:,::1], boolean[::1])",
-    **_OPTIONS,
 )
 def judge_counts(  # type: ignore[no-untyped-def]
     contents,
@@ -304,8 +306,9 @@ def judge_counts(  # type: ignore[no-untyped-def]
         odd[m] = strange != 0
 
 
-@njit(  # type: ignore[untyped-decorator]
-    "void(float64[:,::1], float64[::1], float64[::1], float32[:,::1])", fastmath=_FASTMATH, **_OPTIONS
+@kernel(
+    "void(float64[:,::1], float64[::1], float64[::1], float32[:,::1])",
+    fastmath=REORDERED,
 )
 def per_exposure(contents, exposure, fallback, out):  # type: ignore[no-untyped-def]
     """Divide maps by their exposures, float32 as a model wants them; a map of exposure 0 becomes `fallback`."""
@@ -319,8 +322,8 @@ def per_exposure(contents, exposure, fallback, out):  # type: ignore[no-untyped-
                 out[m, i] = fallback[i]
 
 
-@njit(  # type: ignore[untyped-decorator]
-    "void(float32[:,::1], float64[::1], boolean[::1], boolean, float64[:,::1])", **_OPTIONS
+@kernel(
+    "void(float32[:,::1], float64[::1], boolean[::1], boolean, float64[:,::1])",
 )
 def clean_rates(predicted, rate, live, counts, out):  # type: ignore[no-untyped-def]
     """Bring a model's answer into bounds: 0 in bins that are not live, and counts never below a tenth of the rate.

@@ -17,7 +17,8 @@ class Card(BaseModel):
     The graph takes `input`, float32 of shape (maps, *shape), and gives `output` of the same shape: the map that it
     expects when all is well, in the scale of its input. Models of normalisation ``exposure`` also give two constant
     outputs of shape `shape`: ``rate``, the expected content per average lumisection, and ``systematic``, the
-    relative scatter of each bin.
+    relative scatter of each bin. Of a profile they should also give ``spread``, the standard deviation of one entry:
+    a bin's own error is a poor guide where it has few entries.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

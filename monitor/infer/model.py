@@ -117,14 +117,18 @@ def _run(session: ort.InferenceSession, outputs: list[str], card: Card, file: st
 
 def _reference(session: ort.InferenceSession, card: Card, file: str) -> Reference:
     profile = card.kind.startswith("TProfile")
+    spread: FloatArray | None = None
     if card.normalisation == "exposure":
-        rate, systematic = (
-            np.asarray(a, dtype=np.float64) for a in _run(session, ["rate", "systematic"], card, file, 1)
-        )
-        for name, array in (("rate", rate), ("systematic", systematic)):
+        names = ["rate", "systematic"]
+        if profile and any(o.name == "spread" for o in session.get_outputs()):
+            names.append("spread")
+        constants = [np.asarray(a, dtype=np.float64) for a in _run(session, names, card, file, 1)]
+        rate, systematic = constants[:2]
+        spread = constants[2] if len(constants) > 2 else None
+        for name, array in zip(names, constants, strict=True):
             if array.shape != card.shape:
                 raise ModelError(f"model {file}: output {name} of shape {array.shape}, the card says {card.shape}")
-            if not np.isfinite(array).all() or (name == "systematic" and array.min() < 0):
+            if not np.isfinite(array).all() or (name != "rate" and array.min() < 0):
                 raise ModelError(f"model {file}: output {name} holds values that are negative or not finite")
         if not profile and rate.min() < 0:
             raise ModelError(f"model {file}: output rate holds negative values")
@@ -136,6 +140,7 @@ def _reference(session: ort.InferenceSession, card: Card, file: str) -> Referenc
         profile=profile,
         rate=rate,
         systematic=systematic,
+        spread=spread,
         live=rate != 0,
         coherent=card.coherent,
         dispersion=card.dispersion,

@@ -12,6 +12,10 @@ from monitor.normalise import BlockGrid, block_grid
 from monitor.snapshot import AnyArray, FloatArray
 
 
+MOVES = 0.03
+"""Relative size of deviations that a model of a profile should take seriously."""
+
+
 class Predictor(Protocol):
     """A model that reconstructs maps."""
 
@@ -34,6 +38,8 @@ class Reference:
     """Expected content per unit exposure (profiles: expected mean). Shape: the histogram's. 0: empty by design."""
     systematic: FloatArray
     """Relative scatter of each bin that is not statistics. Shape: the histogram's."""
+    spread: FloatArray | None = None
+    """Profiles: standard deviation of one entry in each bin; None where it is not known. Shape: the histogram's."""
     live: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
     """Bins that were filled in the references. Shape: the histogram's."""
     coherent: float
@@ -58,6 +64,25 @@ class Reference:
     def total(self) -> float:
         """Expected content of the whole histogram per unit exposure."""
         return float(self.rate.sum())
+
+    def trusted(self, contents: AnyArray, variances: AnyArray, entries: AnyArray) -> FloatArray:
+        """Draw the means of a profile towards the expectation as far as statistics leave them open.
+
+        A model sees every bin alike: means of few entries are noise to it, and bins without any are no zeros. A
+        deviation keeps the share S^2 / (S^2 + statistical variance), S being `MOVES` of the expected mean. Shape of
+        all: the histogram's, or with maps in front.
+        """
+        one = variances * entries if self.spread is None else self.spread**2
+        statistical = one / np.maximum(entries, 1.0)
+        own = (MOVES * self.rate) ** 2
+        share = np.where((entries > 0) & (own > 0), own / np.maximum(own + statistical, 1e-300), 0.0)
+        trusted: FloatArray = self.rate + share * (contents - self.rate)
+        return trusted
+
+    @cached_property
+    def unsteadiness(self) -> float:
+        """Relative systematic that all but the least steady hundredth of the live bins stay below; 0 without any."""
+        return float(np.quantile(self.systematic[self.live], 0.99)) if self.live.any() else 0.0
 
     @cached_property
     def blocks(self) -> BlockGrid:

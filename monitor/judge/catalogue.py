@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from monitor.detect.base import Detector, Expected
@@ -22,7 +22,7 @@ class Rule:
     """Globs of ``stream/path``."""
     subsystem: str
     detector: Detector
-    minimum: Minimum = Minimum()
+    minimum: Minimum = field(default_factory=Minimum)
     guidance: str = ""
     model: str = ""
     """Name of the model to use; empty: the first whose card names the histogram."""

@@ -86,7 +86,7 @@ class Judge:
         assert entry.expected is not None
         try:
             findings = entry.rule.detector.judge([intervals[i] for i in members], entry.expected)
-        except Exception as error:  # ring two: a detector that fails on a batch is reported and the next batch goes on
+        except Exception as error:  # noqa: BLE001 - ring two: a detector that fails on a batch is reported and the next batch goes on
             for i in members:
                 if self._on_error is not None:
                     self._on_error(intervals[i].key, error)

@@ -89,7 +89,7 @@ def train(
     learned = learn_reference(intervals, name)
     reference = learned.reference
     filled = [i for i in intervals if i.total > 0]
-    maps = np.stack([i.contents for i in filled])[list(learned.used)]
+    maps = np.stack([_shown(i, reference) for i in filled])[list(learned.used)]
     exposure = learned.exposures[list(learned.used)]
     scaled = maps / exposure.reshape(-1, *([1] * (maps.ndim - 1)))
     modes, scale = fit_modes(scaled, reference.rate, reference.live, rank)
@@ -111,6 +111,13 @@ def train(
         software=f"histwatch {monitor.__version__}",
     )
     return write_onnx(reference, modes, scale, card), card
+
+
+def _shown(interval: Interval, reference: Reference) -> FloatArray:
+    """Return what a model is shown of an interval; the detector shows it the same."""
+    if interval.variances is None or interval.entries is None:
+        return interval.contents
+    return reference.trusted(interval.contents, interval.variances, interval.entries)
 
 
 def write_onnx(reference: Reference, modes: FloatArray, scale: FloatArray, card: Card) -> bytes:
@@ -135,6 +142,7 @@ def write_onnx(reference: Reference, modes: FloatArray, scale: FloatArray, card:
     initializers = [
         constant(reference.rate, "rate_of_bins"),
         constant(reference.systematic, "systematic_of_bins"),
+        *([] if reference.spread is None else [constant(reference.spread, "spread_of_bins")]),
         constant(scale, "scale"),
         constant(modes.T, "modes"),
         numpy_helper.from_array(np.array([-1, bins], dtype=np.int64), "flat"),
@@ -154,6 +162,7 @@ def write_onnx(reference: Reference, modes: FloatArray, scale: FloatArray, card:
         helper.make_node("Reshape", ["y", "shaped"], [card.output]),
         helper.make_node("Identity", ["rate_of_bins"], ["rate"]),
         helper.make_node("Identity", ["systematic_of_bins"], ["systematic"]),
+        *([] if reference.spread is None else [helper.make_node("Identity", ["spread_of_bins"], ["spread"])]),
     ]
     graph = helper.make_graph(
         nodes,
@@ -163,6 +172,7 @@ def write_onnx(reference: Reference, modes: FloatArray, scale: FloatArray, card:
             helper.make_tensor_value_info(card.output, TensorProto.FLOAT, ["maps", *shape]),
             helper.make_tensor_value_info("rate", TensorProto.FLOAT, shape),
             helper.make_tensor_value_info("systematic", TensorProto.FLOAT, shape),
+            *([] if reference.spread is None else [helper.make_tensor_value_info("spread", TensorProto.FLOAT, shape)]),
         ],
         initializers,
     )

@@ -149,7 +149,8 @@ def _scatter(contents: FloatArray, mu: FloatArray, rate: FloatArray) -> FloatArr
     if len(contents) < 3 or not (rate > 0).any():
         return np.zeros_like(mu)
     relative = np.abs(contents - mu)[:, rate > 0] / mu[:, rate > 0]
-    return float(np.quantile(relative, 0.68)) * mu
+    scatter: FloatArray = float(np.quantile(relative, 0.68)) * mu
+    return scatter
 
 
 def _fit_dispersion(contents: FloatArray, rate: FloatArray, exposure: FloatArray) -> float:
@@ -194,7 +195,7 @@ def moderated_systematic(
         return np.full(contents.shape[1], ALONE_SYSTEMATIC), ALONE_DEGREES
     c, m, v, w = (a[:, live] for a in (contents, mu, statistical, weight))
     nu = w.sum(axis=0) - 1.0
-    target = stats.chi2.ppf(0.5, references - 1) / (references - 1)
+    target = float(stats.chi2.ppf(0.5, references - 1)) / (references - 1)
     squares = w * (c - m) ** 2 / (1.0 - leverage)
 
     def excess(s: float) -> float:
@@ -282,23 +283,26 @@ def _learn_profile(
     held = entries.sum(axis=0)
     live = held > 0
     mean = np.where(live, (entries * contents).sum(axis=0) / np.maximum(held, 1e-300), 0.0)
+    # n v is ROOT's biased variance of one entry; n - 1 of n degrees of freedom are left in it.
+    freedom = np.maximum(entries - 1.0, 0.0).sum(axis=0)
+    spread = np.sqrt((entries * entries * own).sum(axis=0) / np.maximum(freedom, 1.0))
     systematic, coherent, degrees = np.full(mean.size, ALONE_SYSTEMATIC), ALONE_COHERENT, ALONE_DEGREES
-    usable = (entries >= 5) & (own > 0)
-    enough = live & (usable.sum(axis=0) >= 2)
+    usable = (entries > 0) & (spread > 0)
+    enough = live & (usable.sum(axis=0) >= 2) & (mean != 0)
     if len(filled) > 1 and int(enough.sum()) >= 4:
         mu = np.repeat(np.abs(mean)[None], len(filled), axis=0)
-        shifted = np.where(usable, contents * np.sign(mean), mu)
-        ones = np.ones(len(filled))
         mu[:, ~enough] = 0.0
-        systematic, degrees = moderated_systematic(
-            shifted, mu, np.where(usable, own, 1e-12), ones, usable.astype(float)
-        )
+        shifted = np.where(usable, contents * np.sign(mean), mu)
+        statistical = np.where(usable, spread**2 / np.maximum(entries, 1.0), 1e-12)
+        ones = np.ones(len(filled))
+        systematic, degrees = moderated_systematic(shifted, mu, statistical, ones, usable.astype(float))
         coherent = float(np.quantile(systematic[enough], 0.5)) / 2.0
     reference = Reference(
         name=name,
         profile=True,
         rate=mean.reshape(shape),
         systematic=systematic.reshape(shape),
+        spread=spread.reshape(shape),
         live=live.reshape(shape),
         coherent=coherent,
         counts=False,

@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from monitor.kernel import REORDERED, kernel
 from monitor.snapshot import FloatArray
 
 MIN_BLOCK_CONTENT = 25.0
@@ -27,8 +27,6 @@ _STARTS = np.array([0.5, 0.15, 0.35, 0.65, 0.85])
 _SEARCH_ROUNDS = 12
 _FINAL_ROUNDS = 2
 _UNDISPUTED = 0.9
-# Sums may be reordered, so that they vectorise; NaN and infinity keep their meaning.
-_FASTMATH = {"reassoc", "contract", "nsz"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,12 +68,9 @@ def block_grid(rate: FloatArray, typical_exposure: float = 1.0) -> BlockGrid:
     return BlockGrid(block, np.ascontiguousarray(sums[filled][order]))
 
 
-@njit(  # type: ignore[untyped-decorator]
+@kernel(
     "UniTuple(float64, 2)(float64[::1], float64[::1], int64, float64, float64)",
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath=_FASTMATH,
+    fastmath=REORDERED,
 )
 def _agreeing(content, rate, blocks, scale, dispersion):  # type: ignore[no-untyped-def]
     inside_content = 0.0
@@ -91,11 +86,8 @@ def _agreeing(content, rate, blocks, scale, dispersion):  # type: ignore[no-unty
     return inside_content, inside_rate
 
 
-@njit(  # type: ignore[untyped-decorator]
+@kernel(
     "void(float64[:,::1], int32[::1], float64[::1], float64, float64[::1])",
-    cache=True,
-    nogil=True,
-    error_model="numpy",
 )
 def _exposures(maps, block, rate, dispersion, out):  # type: ignore[no-untyped-def]
     blocks = rate.size

@@ -17,14 +17,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 
+from monitor.kernel import kernel
 from monitor.snapshot import FloatArray
 
 _SIGNATURE = "float64[:,::1](float64[:,::1])"
 
 
-@njit(_SIGNATURE, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel(
+    _SIGNATURE,
+)
 def _minmax(maps):  # type: ignore[no-untyped-def]
     out = np.empty_like(maps)
     for m in range(maps.shape[0]):
@@ -46,7 +48,9 @@ def _minmax(maps):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit("float64(float64[::1], float64)", cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel(
+    "float64(float64[::1], float64)",
+)
 def _quantile(ordered, q):  # type: ignore[no-untyped-def]
     position = q * (ordered.size - 1)
     below = int(np.floor(position))
@@ -54,7 +58,9 @@ def _quantile(ordered, q):  # type: ignore[no-untyped-def]
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
 
 
-@njit(_SIGNATURE, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel(
+    _SIGNATURE,
+)
 def _robust(maps):  # type: ignore[no-untyped-def]
     out = np.empty_like(maps)
     for m in range(maps.shape[0]):
@@ -71,7 +77,9 @@ def _robust(maps):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(_SIGNATURE, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel(
+    _SIGNATURE,
+)
 def _zscore(maps):  # type: ignore[no-untyped-def]
     out = np.empty_like(maps)
     n = maps.shape[1]

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 from monitor.alarm import Policy
 from monitor.config import Settings
 from monitor.detect.base import Expected
-from monitor.judge import Catalogue
 from monitor.infer import Model
+from monitor.judge import Catalogue
 from monitor.service.allocator import keep_buffers
 from monitor.service.build import build_catalogue
 from monitor.service.loop import Service
@@ -71,7 +71,7 @@ class Daemon:
             self.catalogue,
             Policy(settings.alarms.raise_after, settings.alarms.clear_after),
             settings.service.max_histograms,
-            lambda stage, error: self.metrics.see_error(stage),
+            lambda stage, _error: self.metrics.see_error(stage),
         )
         self._sinks = tuple(sinks)
         self.stop = threading.Event()

@@ -10,7 +10,6 @@ from monitor.snapshot import Snapshot
 from monitor.verdict import Judgement
 from monitor.window import Interval, Minimum, WindowStore
 
-
 _AT_ONCE = 2048
 """Intervals held at once; a run of one lumisection may hold any number of histograms."""
 

@@ -7,9 +7,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in text)
+from monitor.text import printable
 
 
 class JsonFormatter(logging.Formatter):
@@ -39,7 +37,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        return _printable(super().format(record))
+        return printable(super().format(record))
 
 
 def configure_logging(level: str, form: str) -> None:

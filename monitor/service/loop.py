@@ -162,7 +162,7 @@ class Service:
                 self._judge(batch)
                 if self._watchdog is not None:
                     self._watchdog.idle("worker")
-        except BaseException as error:  # the main thread raises it: a dead worker must end the process
+        except BaseException as error:  # noqa: BLE001 - the main thread raises it: a dead worker must end the process
             self._failure = error
 
     def _judge(self, batch: Batch) -> None:

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from monitor.alarm import Alarm, AlarmBook, AlarmEvent, Policy
+from monitor.alarm import Alarm, AlarmBook, Policy
 from monitor.decode import decode
 from monitor.errors import Reject
 from monitor.judge import Catalogue, Judge
+from monitor.sinks.base import Outcome
 from monitor.source.record import Batch, Partition
-from monitor.verdict import Judgement
 from monitor.window import Interval, Minimum, WindowStore
 
 log = logging.getLogger(__name__)
 
 _NO_RULE = Minimum()
 _LOGGED_REJECTS = 5
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of a batch."""
-
-    records: int = 0
-    judgements: list[Judgement] = field(default_factory=list)
-    events: list[AlarmEvent] = field(default_factory=list)
-    rejects: Counter[str] = field(default_factory=Counter)
-    window_events: Counter[str] = field(default_factory=Counter)
-    newest_ns: int = 0
-    """Newest time stamp of the batch's records, ns since 1970."""
-    oldest_ns: int = 0
-    """Oldest time stamp of the batch's records, ns since 1970."""
 
 
 @dataclass(slots=True)
@@ -67,7 +51,7 @@ class Pipeline:
         self._catalogue = catalogue
         self._policy = policy
         self._max_histograms = max_histograms
-        self._on_error = on_error or (lambda stage, error: None)
+        self._on_error = on_error or (lambda _stage, _error: None)
         self._judge = Judge(catalogue, self._detector_failed)
         self._states: dict[Partition, _State] = {}
 

@@ -1,12 +1,29 @@
-"""What a sink is."""
+"""What comes of a batch, and what takes it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from monitor.alarm import AlarmEvent
 from monitor.verdict import Judgement
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a batch."""
+
+    records: int = 0
+    judgements: list[Judgement] = field(default_factory=list)
+    events: list[AlarmEvent] = field(default_factory=list)
+    rejects: Counter[str] = field(default_factory=Counter)
+    window_events: Counter[str] = field(default_factory=Counter)
+    newest_ns: int = 0
+    """Newest time stamp of the batch's records, ns since 1970."""
+    oldest_ns: int = 0
+    """Oldest time stamp of the batch's records, ns since 1970."""
 
 
 class Sink(Protocol):
@@ -14,7 +31,7 @@ class Sink(Protocol):
 
     name: str
 
-    def publish(self, judgements: Sequence[Judgement], events: Sequence[AlarmEvent]) -> None:
+    def publish(self, judgements: Sequence[Judgement], events: Sequence[AlarmEvent], /) -> None:
         """Publish, and return only when it is safe to say that it was published.
 
         Raises

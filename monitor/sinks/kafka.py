@@ -52,7 +52,7 @@ class KafkaAlarmSink:
     ) -> None:
         self._topic = topic
         self._origin = origin
-        self._observe = observe or (lambda outcome, events: None)
+        self._observe = observe or (lambda _outcome, _events: None)
         create_topics(bootstrap_servers, {topic: 1})
         self._producer = KafkaProducer(
             bootstrap_servers=bootstrap_servers.split(","),
@@ -67,7 +67,7 @@ class KafkaAlarmSink:
         )
         self._patience_s = patience_s
 
-    def publish(self, judgements: Sequence[Judgement], events: Sequence[AlarmEvent]) -> None:
+    def publish(self, _judgements: Sequence[Judgement], events: Sequence[AlarmEvent]) -> None:
         """Send the events and wait until the broker has acknowledged every one.
 
         Raises

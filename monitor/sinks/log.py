@@ -16,7 +16,7 @@ class LogSink:
 
     name = "log"
 
-    def publish(self, judgements: Sequence[Judgement], events: Sequence[AlarmEvent]) -> None:
+    def publish(self, _judgements: Sequence[Judgement], events: Sequence[AlarmEvent]) -> None:
         """Log the events; judgements are too many for a log."""
         for event in events:
             level = logging.INFO if event.event == "cleared" else logging.WARNING

@@ -1,4 +1,4 @@
-"""Prometheus metrics. No label is a histogram path, run or bin: labels are subsystem, verdict, reason and their like."""
+"""Prometheus metrics. No label is a histogram path, run or bin, but subsystem, verdict, reason and their like."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections import Counter as Tally
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 
@@ -15,12 +15,10 @@ import monitor
 from monitor.alarm import AlarmEvent, Severity
 from monitor.decode import REASONS
 from monitor.errors import ConfigurationError
+from monitor.sinks.base import Outcome
 from monitor.source.record import Source
 from monitor.verdict import Judgement, Verdict
 from monitor.window import WindowStore
-
-if TYPE_CHECKING:
-    from monitor.service.pipeline import Outcome
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _RANK = {Severity.OK: 0, Severity.MINOR: 1, Severity.MAJOR: 2, Severity.INVALID: 3}

@@ -39,7 +39,7 @@ class Batch:
 class Source(Protocol):
     """Gives batches and takes back how far they were judged."""
 
-    def poll(self, timeout_s: float) -> Batch:
+    def poll(self, timeout_s: float, /) -> Batch:
         """Return the next batch, empty after `timeout_s` without one."""
         ...
 
@@ -67,7 +67,7 @@ class ListSource:
     batches: list[Batch]
     committed: dict[Partition, int] = field(default_factory=dict)
 
-    def poll(self, timeout_s: float) -> Batch:
+    def poll(self, _timeout_s: float) -> Batch:
         """Return the next batch of the list, then empty ones."""
         return self.batches.pop(0) if self.batches else Batch()
 

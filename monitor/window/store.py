@@ -105,7 +105,7 @@ class WindowStore:
                 return _interval(snapshot, snapshot.lumisection, sums, State.JOINED)
         elif snapshot.cumulative:
             update = sums.minus(window.last)
-            if update.shrank():
+            if update.least < 0.0:
                 self.events["reset"] += 1
                 window = self._open(key, snapshot, sums)
                 update = gathered = sums

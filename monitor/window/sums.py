@@ -10,75 +10,74 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.snapshot import FloatArray, Snapshot
+from monitor.snapshot import AnyArray, FloatArray, Snapshot
+from monitor.window.kernels import subtract
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sums:
-    """Additive content of a histogram; arrays of the histogram's shape, float64.
+    """Additive content of a histogram; arrays of the histogram's shape."""
 
-    ``first``: contents, or for a profile the sum of values. ``second``: sum of squared weights (None for counts),
-    or for a profile the sum of squared values. ``entries``: profiles only, the effective entries.
-    """
-
-    first: FloatArray
+    first: AnyArray
+    """Contents, in the dtype they came in, or for a profile the sum of values."""
     second: FloatArray | None
+    """Sum of squared weights (None for counts), or for a profile the sum of squared values."""
     entries: FloatArray | None
+    """Profiles only: effective entries."""
+    total: float
+    """Entries: the sum of contents, or of effective entries for a profile."""
+    least: float = 0.0
+    """Least value of that which only grows in a cumulative histogram, or 0: negative after a counter reset."""
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Sums:
         """Return the sums of a snapshot.
 
         For a profile with mean m, variance of the mean v and effective entries n, as ROOT defines them with
-        option "" : sum of values S = n m, sum of squares Q = n (n v + m^2).
+        option "": sum of values S = n m, sum of squares Q = n (n v + m^2).
         """
-        contents = np.asarray(snapshot.contents, dtype=np.float64)
         if not snapshot.kind.is_profile:
             second = None if snapshot.variances is None else np.asarray(snapshot.variances, dtype=np.float64)
-            return cls(contents, second, None)
+            return cls(snapshot.contents, second, None, float(snapshot.contents.sum(dtype=np.float64)))
         n = np.asarray(snapshot.entries, dtype=np.float64)
         v = np.asarray(snapshot.variances, dtype=np.float64)
-        return cls(n * contents, n * (n * v + contents * contents), n)
+        m = np.asarray(snapshot.contents, dtype=np.float64)
+        return cls(n * m, n * (n * v + m * m), n, float(n.sum()))
 
     def plus(self, other: Sums) -> Sums:
         """Return the sum, for adding up intervals."""
         return Sums(
-            self.first + other.first,
-            _combine(np.add, self.second, other.second),
-            _combine(np.add, self.entries, other.entries),
+            np.add(self.first, other.first, dtype=np.float64),
+            None if self.second is None or other.second is None else self.second + other.second,
+            None if self.entries is None or other.entries is None else self.entries + other.entries,
+            self.total + other.total,
         )
 
     def minus(self, base: Sums) -> Sums:
         """Return the difference to an earlier state of the same cumulative histogram."""
-        return Sums(
-            self.first - base.first,
-            _combine(np.subtract, self.second, base.second),
-            _combine(np.subtract, self.entries, base.entries),
-        )
-
-    def shrank(self) -> bool:
-        """Tell whether a difference says that the counter was reset: something that only grows became less.
-
-        Effective entries (profiles) and squared weights only grow, and so do counts; weighted contents may fall.
-        """
-        grows = self.entries if self.entries is not None else self.second if self.second is not None else self.first
-        # Sums that passed through float32 differ by rounding where nothing was filled.
-        slack = 0.0 if self.second is None and self.entries is None else -1e-6 * max(1.0, float(np.abs(grows).max()))
-        return bool(grows.min() < slack)
-
-    @property
-    def total(self) -> float:
-        """Entries: the sum of contents, or of effective entries for a profile."""
-        return float((self.first if self.entries is None else self.entries).sum())
+        first, total, least = subtract(self.first, base.first)
+        second = None if self.second is None or base.second is None else self.second - base.second
+        entries = None
+        # Squared weights and effective entries only grow; weighted contents may fall.
+        grown = second
+        if self.entries is not None and base.entries is not None:
+            entries = grown = self.entries - base.entries
+            total = float(entries.sum())
+        if grown is not None:
+            # What passed through float32 differs by rounding where nothing was filled.
+            slack = 1e-6 * max(1.0, float(np.abs(grown).max(initial=0.0)))
+            least = min(0.0, float(grown.min(initial=0.0)) + slack)
+        return Sums(first, second, entries, total, least)
 
     def is_empty(self) -> bool:
         """Tell whether nothing at all was filled."""
-        return not (self.first if self.entries is None else self.entries).any()
+        return self.total == 0.0 and not (self.first if self.entries is None else self.entries).any()
 
     def arrays(self) -> tuple[FloatArray, FloatArray | None, FloatArray | None]:
         """Return (contents, variances, entries) in the sense of `Interval`."""
         if self.entries is None:
-            return self.first, None if self.second is None else np.maximum(self.second, 0.0), None
+            contents = np.asarray(self.first, dtype=np.float64)
+            return contents, None if self.second is None else np.maximum(self.second, 0.0), None
         n = np.maximum(self.entries, 0.0)
         filled = n > 0
         safe = np.where(filled, n, 1.0)
@@ -86,10 +85,3 @@ class Sums:
         assert self.second is not None
         variance = np.where(filled, np.maximum(self.second / safe - mean * mean, 0.0) / safe, 0.0)
         return mean, variance, n
-
-
-def _combine(operation: np.ufunc, left: FloatArray | None, right: FloatArray | None) -> FloatArray | None:
-    if left is None or right is None:
-        return left if right is None else right
-    result: FloatArray = operation(left, right)
-    return result
