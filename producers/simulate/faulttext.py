@@ -11,7 +11,7 @@ import yaml
 from monitor.errors import ConfigurationError
 from producers.simulate.faults import FAULTS, Fault, require
 from producers.simulate.histogram import SimulatedHistogram
-from producers.simulate.place import Range, make_fault, nearest
+from producers.simulate.place import Range, make_fault
 
 SYNTAX = "NAME:STREAM/PATH:x=I:y=J:ls=FIRST-LAST:strength=S"
 EXAMPLE = "strip:calo/.../m_clus_etaphi_Et_thresh1:x=34:ls=10-19:strength=0"
@@ -78,7 +78,7 @@ def read_faults(path: Path, histograms: Sequence[SimulatedHistogram]) -> tuple[F
 
 def _build(given: Mapping[Any, Any], histograms: Iterable[SimulatedHistogram], what: str) -> Fault:
     for key in given:
-        require(key in _FILE_KEYS, f"{what}: no key {key!r}; the nearest is {nearest(str(key), _FILE_KEYS)!r}")
+        require(key in _FILE_KEYS, f"{what}: there is no key {key!r}; keys are {', '.join(_FILE_KEYS)}")
     name = str(given.get("fault") or "")
     known = f"names are {', '.join(FAULTS)}"
     require(bool(name), f"{what}: no fault is named; {known}")
