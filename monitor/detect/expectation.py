@@ -33,7 +33,6 @@ WIDE = 1.5
 MAX_SHAPES = 24
 _ROUNDS = 8
 _LEAST = 1e-300
-_SQRT_HALF = math.sqrt(0.5)
 _QUICK = {(1, 1), (5, 5)}
 
 IntArray = NDArray[np.int64]
@@ -58,14 +57,19 @@ class ExpectationDetector:
                 f"detector 'expectation' has no {sorted(unknown)}; thresholds are {sorted(DEFAULT_THRESHOLDS)}"
             )
         self._thresholds = {**DEFAULT_THRESHOLDS, **settings.thresholds}
+        self._limits: dict[tuple[tuple[int, int], bool], FloatArray] = {}
 
     def judge(self, intervals: Sequence[Interval], expected: Expected) -> list[Finding]:
         """Judge intervals of one histogram type and shape against `expected`."""
         reference = expected.reference
-        contents = np.stack([i.contents for i in intervals])
-        maps = contents.reshape(len(intervals), -1)
+        maps = (
+            np.stack([i.contents.ravel() for i in intervals])
+            if len(intervals) > 1
+            else intervals[0].contents.reshape(1, -1)
+        )
         scales, limits = self._scales(reference, quick=True)
         best = np.empty((len(maps), len(scales)))
+        chance = np.ones(len(maps))
         odd = np.zeros(len(maps), dtype=bool)
         if reference.profile:
             exposure = np.ones(len(maps))
@@ -73,10 +77,11 @@ class ExpectationDetector:
             for m, interval in enumerate(intervals):
                 planes = _Planes(reference, maps[m], _row(rate, m), 1.0, interval)
                 best[m] = _scan(reference, planes, scales, float(limits.min()))[0]
+                chance[m] = kernels.look_elsewhere(best[m], *_shape2(reference), scales)
         else:
             exposure = exposures(maps, reference.blocks, reference.dispersion)
             rate = self._rates(maps, exposure, expected)
-            self._judge_counts(reference, maps, rate, exposure, scales, best, odd)
+            self._judge_counts(reference, maps, rate, exposure, scales, best, chance, odd)
         loud = odd | (np.abs(best) >= limits).any(axis=1)
         scores = np.abs(best).max(axis=1, initial=0.0)
         return [
@@ -85,7 +90,7 @@ class ExpectationDetector:
             else Finding(
                 bad=False,
                 score=float(scores[m]),
-                p_value=_map_p_value(best[m], scales, reference),
+                p_value=float(chance[m]),
                 exposure=float(exposure[m]),
             )
             for m, interval in enumerate(intervals)
@@ -99,6 +104,7 @@ class ExpectationDetector:
         exposure: FloatArray,
         scales: IntArray,
         best: FloatArray,
+        chance: FloatArray,
         odd: BoolArray,
     ) -> None:
         nx, ny = _shape2(reference)
@@ -120,6 +126,7 @@ class ExpectationDetector:
             NEW_LIFE_ENTRIES * max(reference.dispersion, _LEAST),
             self._silent_from(reference, 1.0),
             best,
+            chance,
             odd,
         )
 
@@ -140,8 +147,13 @@ class ExpectationDetector:
 
     def _scales(self, reference: Reference, quick: bool) -> tuple[IntArray, FloatArray]:
         """Return window sizes, shape (scales, 2), and their thresholds, shape (scales,)."""
-        sizes, strips = _window_sizes(_shape2(reference), quick)
-        return sizes, np.where(strips, self._thresholds["strip"], self._thresholds["bin"])
+        shape = _shape2(reference)
+        sizes, strips = _window_sizes(shape, quick)
+        limits = self._limits.get((shape, quick))
+        if limits is None:
+            limits = np.where(strips, self._thresholds["strip"], self._thresholds["bin"])
+            self._limits[shape, quick] = limits
+        return sizes, limits
 
     def _unexpected(self, reference: Reference, contents: FloatArray) -> BoolArray:
         """Bins that are alive where nothing ever was (new life). Shape: (bins,)."""
@@ -214,7 +226,7 @@ class ExpectationDetector:
             bad=bool(shapes),
             score=score,
             shapes=tuple(shapes),
-            p_value=_map_p_value(first_best, scales, reference) if first_best.any() else 0.0,
+            p_value=kernels.look_elsewhere(first_best, *_shape2(reference), scales) if first_best.any() else 0.0,
             exposure=float(planes.exposure),
             warning=warning,
             note=note,
@@ -422,12 +434,3 @@ def _window_bins(place: IntArray, scale: IntArray, reference: Reference) -> Bool
     mask = np.zeros(_shape2(reference), dtype=bool)
     mask[place[0] : place[0] + scale[0], place[1] : place[1] + scale[1]] = True
     return mask.ravel()
-
-
-def _map_p_value(best: FloatArray, scales: IntArray, reference: Reference) -> float:
-    """Chance that a good map shows a window as extreme as its most extreme, over all windows of all scales."""
-    p = min(
-        (_windows(s, reference) * math.erfc(abs(z) * _SQRT_HALF) for z, s in zip(best.tolist(), scales, strict=True)),
-        default=1.0,
-    )
-    return min(1.0, len(scales) * p)

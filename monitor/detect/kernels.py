@@ -9,6 +9,8 @@ bins share.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from monitor.kernel import REORDERED, kernel
@@ -75,17 +77,28 @@ def significance(deviation, variance, expected, counts, systematic_variance, dof
 
 
 @kernel(
-    "void(float64[::1], int64, int64, float64[:,::1])",
+    "void(float64[::1], float64[::1], float64[::1], int64, int64, float64[:,::1], float64[:,::1], float64[:,::1])",
 )
-def _integral(plane, nx, ny, out):  # type: ignore[no-untyped-def]
+def _integrals(deviation, variance, expected, nx, ny, sum_d, sum_v, sum_m):  # type: ignore[no-untyped-def]
+    # The three running sums of a row wait for their own last addition only, so they run side by side.
     for j in range(ny + 1):
-        out[0, j] = 0.0
+        sum_d[0, j] = 0.0
+        sum_v[0, j] = 0.0
+        sum_m[0, j] = 0.0
     for i in range(nx):
-        row = 0.0
-        out[i + 1, 0] = 0.0
+        row_d = 0.0
+        row_v = 0.0
+        row_m = 0.0
+        sum_d[i + 1, 0] = 0.0
+        sum_v[i + 1, 0] = 0.0
+        sum_m[i + 1, 0] = 0.0
         for j in range(ny):
-            row += plane[i * ny + j]
-            out[i + 1, j + 1] = out[i, j + 1] + row
+            row_d += deviation[i * ny + j]
+            row_v += variance[i * ny + j]
+            row_m += expected[i * ny + j]
+            sum_d[i + 1, j + 1] = sum_d[i, j + 1] + row_d
+            sum_v[i + 1, j + 1] = sum_v[i, j + 1] + row_v
+            sum_m[i + 1, j + 1] = sum_m[i, j + 1] + row_m
 
 
 @kernel(
@@ -136,9 +149,7 @@ def _scan_one(  # type: ignore[no-untyped-def]
                     place[k, 1] = i % ny
             continue
         if not prepared:
-            _integral(deviation, nx, ny, sum_d)
-            _integral(variance, nx, ny, sum_v)
-            _integral(expected, nx, ny, sum_m)
+            _integrals(deviation, variance, expected, nx, ny, sum_d, sum_v, sum_m)
             prepared = True
         # Differences of sums leave rounding where a window is empty.
         nothing = 1e-9 * sum_v[nx, ny]
@@ -215,9 +226,20 @@ def scan(  # type: ignore[no-untyped-def]
         )
 
 
+@kernel("float64(float64[::1], int64, int64, int64[:,::1])")
+def look_elsewhere(best, nx, ny, scales):  # type: ignore[no-untyped-def]
+    """Return the chance that a good map shows a window as extreme as its most extreme, over all windows."""
+    least = 1.0
+    for k in range(scales.shape[0]):
+        windows = (nx - scales[k, 0] + 1) * (ny - scales[k, 1] + 1)
+        least = min(least, windows * math.erfc(abs(best[k]) * math.sqrt(0.5)))
+    return min(1.0, scales.shape[0] * least)
+
+
 @kernel(
     "void(float64[:,::1], float64[:,::1], float64[::1], boolean[::1], float64[::1], int64, int64, int64[:,::1],"
-    " float64, float64, float64, float64, float64, float64, float64, float64, float64[:,::1], boolean[::1])",
+    " float64, float64, float64, float64, float64, float64, float64, float64, float64[:,::1], float64[::1],"
+    " boolean[::1])",
 )
 def judge_counts(  # type: ignore[no-untyped-def]
     contents,
@@ -237,6 +259,7 @@ def judge_counts(  # type: ignore[no-untyped-def]
     new_life,
     silent,
     best,
+    chance,
     odd,
 ):
     """Scan maps of counts in one pass: every map's planes stay in the cache.
@@ -255,6 +278,8 @@ def judge_counts(  # type: ignore[no-untyped-def]
         Expected content from which on a live bin at 0 makes a map odd.
     best
         Out: signed significance. Shape: (maps, scales).
+    chance
+        Out: chance that a good map shows a window as extreme as the most extreme, over all windows. Shape: (maps,).
     odd
         Out: whether the map needs a closer look whatever `best` says. Shape: (maps,).
 
@@ -299,6 +324,7 @@ def judge_counts(  # type: ignore[no-untyped-def]
             best[m],
             place,
         )
+        chance[m] = look_elsewhere(best[m], nx, ny, scales)
         strange = 0
         for i in range(bins):
             x = contents[m, i]

@@ -34,9 +34,11 @@ class BlockGrid:
     """Which block each bin of a map belongs to, and what a block holds per unit exposure."""
 
     block: NDArray[np.int32]
-    """Shape: (bins,). Index of the block, -1 for bins without expectation. Blocks are in a fixed shuffled order."""
+    """Shape: (bins,). Index of the block; empty where every bin is a block of its own."""
     rate: FloatArray
-    """Shape: (blocks,). Expected content per unit exposure."""
+    """Shape: (blocks,). Expected content per unit exposure; 0 for blocks without expectation."""
+    sample: NDArray[np.int32]
+    """A fair sample of the blocks with expectation. Shape: at most (1024,)."""
 
 
 def block_grid(rate: FloatArray, typical_exposure: float = 1.0) -> BlockGrid:
@@ -49,66 +51,69 @@ def block_grid(rate: FloatArray, typical_exposure: float = 1.0) -> BlockGrid:
     typical_exposure
         Exposure at which blocks should hold `MIN_BLOCK_CONTENT`.
     """
-    shape2 = rate.shape if rate.ndim == 2 else (rate.shape[0], 1)
-    flat = rate.reshape(shape2)
+    flat = rate if rate.ndim == 2 else rate.reshape(-1, 1)
     live = flat > 0
-    ix, iy = np.indices(shape2)
+    ix, iy = np.indices(flat.shape)
     for b in (1, 3, 5, 7, 9):
-        columns = -(-shape2[1] // b)
+        columns = -(-flat.shape[1] // b)
         index = (ix // b) * columns + iy // b
         sums = np.bincount(index.ravel(), weights=np.where(live, flat, 0.0).ravel())
         filled = sums > 0
         if not filled.any() or b == 9 or np.median(sums[filled]) * typical_exposure >= MIN_BLOCK_CONTENT:
             break
-    # The shuffle makes any leading part of the blocks a fair sample of the map. Its seed is part of the method.
-    order = np.random.default_rng(0).permutation(int(filled.sum()))
-    number = np.full(sums.size, -1, dtype=np.int32)
-    number[np.flatnonzero(filled)[order]] = np.arange(order.size, dtype=np.int32)
-    block = np.where(live, number[index], -1).astype(np.int32).ravel()
-    return BlockGrid(block, np.ascontiguousarray(sums[filled][order]))
+    # The shuffle makes the sample fair. Its seed is part of the method.
+    sample = np.random.default_rng(0).permutation(np.flatnonzero(filled))[:_SAMPLE].astype(np.int32)
+    if b == 1:
+        return BlockGrid(np.zeros(0, dtype=np.int32), sums, sample)
+    # What is not expected must not count: its bins go to a block more, of rate 0.
+    block = np.where(live, index, sums.size).astype(np.int32).ravel()
+    return BlockGrid(block, np.append(sums, 0.0), sample)
 
 
-@kernel(
-    "UniTuple(float64, 2)(float64[::1], float64[::1], int64, float64, float64)",
-    fastmath=REORDERED,
-)
-def _agreeing(content, rate, blocks, scale, dispersion):  # type: ignore[no-untyped-def]
+@kernel("UniTuple(float64, 2)(float64[::1], float64[::1], float64, float64)", fastmath=REORDERED)
+def _agreeing(content, rate, scale, dispersion):  # type: ignore[no-untyped-def]
+    """Sum contents and rates over the blocks within three standard deviations of `scale` times their rate."""
     inside_content = 0.0
     inside_rate = 0.0
     relative = (BLOCK_SYSTEMATIC * scale) ** 2
-    for b in range(blocks):
+    for b in range(rate.size):
         mu = scale * rate[b]
         deviation = content[b] - mu
         variance = dispersion * max(mu, 1.0) + relative * rate[b] * rate[b]
-        weight = 1.0 if deviation * deviation <= 9.0 * variance else 0.0
+        weight = 1.0 if rate[b] > 0.0 and deviation * deviation <= 9.0 * variance else 0.0
         inside_content += weight * content[b]
         inside_rate += weight * rate[b]
     return inside_content, inside_rate
 
 
-@kernel(
-    "void(float64[:,::1], int32[::1], float64[::1], float64, float64[::1])",
-)
-def _exposures(maps, block, rate, dispersion, out):  # type: ignore[no-untyped-def]
-    blocks = rate.size
-    sample = min(blocks, _SAMPLE)
-    quick = min(blocks, _SORTED)
-    whole = rate[:sample].sum()
-    content = np.empty(blocks)
+@kernel("void(float64[:,::1], int32[::1], float64[::1], int32[::1], float64, float64[::1])")
+def _exposures(maps, block, rate, sample, dispersion, out):  # type: ignore[no-untyped-def]
+    size = sample.size
+    quick = min(size, _SORTED)
+    blocks = np.empty(rate.size)
+    sampled_rate = np.empty(size)
+    whole = 0.0
+    for s in range(size):
+        sampled_rate[s] = rate[sample[s]]
+        whole += sampled_rate[s]
+    sampled = np.empty(size)
     for m in range(maps.shape[0]):
-        content[:] = 0.0
-        for i in range(block.size):
-            b = block[i]
-            if b >= 0:
-                content[b] += maps[m, i]
-        ordered = np.sort(content[:quick] / rate[:quick])
+        content = maps[m]
+        if block.size > 0:
+            blocks[:] = 0.0
+            for i in range(block.size):
+                blocks[block[i]] += maps[m, i]
+            content = blocks
+        for s in range(size):
+            sampled[s] = content[sample[s]]
+        ordered = np.sort(sampled[:quick] / sampled_rate[:quick])
         best = 0.0
         best_held = 0.0
         for start in _STARTS:
             scale = ordered[int(start * (quick - 1) + 0.5)]
             held = 0.0
             for _ in range(_SEARCH_ROUNDS):
-                inside_content, held = _agreeing(content, rate, sample, scale, dispersion)
+                inside_content, held = _agreeing(sampled, sampled_rate, scale, dispersion)
                 if held == 0.0:
                     break
                 refined = inside_content / held
@@ -125,7 +130,7 @@ def _exposures(maps, block, rate, dispersion, out):  # type: ignore[no-untyped-d
                 break
         if best > 0.0:
             for _ in range(_FINAL_ROUNDS):
-                inside_content, held = _agreeing(content, rate, blocks, best, dispersion)
+                inside_content, held = _agreeing(content, rate, best, dispersion)
                 if held > 0.0 and inside_content > 0.0:
                     best = inside_content / held
         out[m] = best
@@ -153,9 +158,10 @@ def exposures(maps: FloatArray, grid: BlockGrid, dispersion: float = 1.0) -> Flo
         If the maps do not have the grid's number of bins.
     """
     array = np.ascontiguousarray(maps, dtype=np.float64)
-    if array.ndim != 2 or array.shape[1] != grid.block.size:
-        raise ValueError(f"expected (maps, {grid.block.size}), got shape {array.shape}")
+    bins = grid.block.size or grid.rate.size
+    if array.ndim != 2 or array.shape[1] != bins:
+        raise ValueError(f"expected (maps, {bins}), got shape {array.shape}")
     out = np.zeros(array.shape[0])
-    if grid.rate.size:
-        _exposures(array, grid.block, grid.rate, dispersion, out)
+    if grid.sample.size:
+        _exposures(array, grid.block, grid.rate, grid.sample, dispersion, out)
     return out

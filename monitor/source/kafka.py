@@ -27,6 +27,7 @@ from kafka.structs import OffsetAndMetadata
 from monitor.config.settings import KafkaSettings
 from monitor.decode import Envelope
 from monitor.errors import SourceError
+from monitor.source.receive import receive_more_at_once
 from monitor.source.record import Batch, Partition, Record
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class KafkaSource:
     def __init__(self, settings: KafkaSettings, wait_s: float = 60.0, stop: threading.Event | None = None) -> None:
         self._settings = settings
         self._stop = stop or threading.Event()
+        receive_more_at_once()
         self._listener = _Listener()
         deadline = time.monotonic() + wait_s
         self._consumer = self._connect(deadline)

@@ -102,7 +102,7 @@ class WindowStore:
             if joined:
                 window.base = sums
                 window.first_lumisection = snapshot.lumisection + 1
-                return _interval(snapshot, snapshot.lumisection, sums, State.JOINED)
+                return _interval(snapshot, snapshot.lumisection, sums, sums.total, State.JOINED)
         elif snapshot.cumulative:
             update = sums.minus(window.last)
             if update.least < 0.0:
@@ -137,7 +137,7 @@ class WindowStore:
             window.base = sums if snapshot.cumulative else None
         elif not snapshot.cumulative:
             window.base = gathered
-        return _interval(snapshot, min(first_lumisection, snapshot.lumisection), gathered, state)
+        return _interval(snapshot, min(first_lumisection, snapshot.lumisection), gathered, total, state)
 
     def _is_old(self, window: _Window, snapshot: Snapshot) -> bool:
         if snapshot.run != window.run or snapshot.kind is not window.kind:
@@ -187,7 +187,7 @@ def _since(sums: Sums, base: Sums | None) -> Sums:
     return sums if base is None else sums.minus(base)
 
 
-def _interval(snapshot: Snapshot, first_lumisection: int, gathered: Sums, state: State) -> Interval:
+def _interval(snapshot: Snapshot, first_lumisection: int, gathered: Sums, total: float, state: State) -> Interval:
     contents, variances, entries = gathered.arrays()
     return Interval(
         stream=snapshot.stream,
@@ -201,6 +201,6 @@ def _interval(snapshot: Snapshot, first_lumisection: int, gathered: Sums, state:
         contents=contents,
         variances=variances,
         entries=entries,
-        total=gathered.total,
+        total=total,
         state=state,
     )

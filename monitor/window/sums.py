@@ -24,8 +24,8 @@ class Sums:
     """Sum of squared weights (None for counts), or for a profile the sum of squared values."""
     entries: FloatArray | None
     """Profiles only: effective entries."""
-    total: float
-    """Entries: the sum of contents, or of effective entries for a profile."""
+    known_total: float | None = None
+    """`total` where it fell out of the subtraction."""
     least: float = 0.0
     """Least value of that which only grows in a cumulative histogram, or 0: negative after a counter reset."""
 
@@ -38,11 +38,18 @@ class Sums:
         """
         if not snapshot.kind.is_profile:
             second = None if snapshot.variances is None else np.asarray(snapshot.variances, dtype=np.float64)
-            return cls(snapshot.contents, second, None, float(snapshot.contents.sum(dtype=np.float64)))
+            return cls(snapshot.contents, second, None)
         n = np.asarray(snapshot.entries, dtype=np.float64)
         v = np.asarray(snapshot.variances, dtype=np.float64)
         m = np.asarray(snapshot.contents, dtype=np.float64)
-        return cls(n * m, n * (n * v + m * m), n, float(n.sum()))
+        return cls(n * m, n * (n * v + m * m), n)
+
+    @property
+    def total(self) -> float:
+        """Entries: the sum of contents, or of effective entries for a profile."""
+        if self.known_total is not None:
+            return self.known_total
+        return float((self.first if self.entries is None else self.entries).sum(dtype=np.float64))
 
     def plus(self, other: Sums) -> Sums:
         """Return the sum, for adding up intervals."""
@@ -50,7 +57,6 @@ class Sums:
             np.add(self.first, other.first, dtype=np.float64),
             None if self.second is None or other.second is None else self.second + other.second,
             None if self.entries is None or other.entries is None else self.entries + other.entries,
-            self.total + other.total,
         )
 
     def minus(self, base: Sums) -> Sums:
@@ -71,7 +77,7 @@ class Sums:
 
     def is_empty(self) -> bool:
         """Tell whether nothing at all was filled."""
-        return self.total == 0.0 and not (self.first if self.entries is None else self.entries).any()
+        return not self.known_total and not (self.first if self.entries is None else self.entries).any()
 
     def arrays(self) -> tuple[FloatArray, FloatArray | None, FloatArray | None]:
         """Return (contents, variances, entries) in the sense of `Interval`."""
