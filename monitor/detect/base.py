@@ -54,6 +54,9 @@ class Detector(Protocol):
 
     name: str
 
-    def judge(self, intervals: Sequence[Interval], expected: Expected) -> list[Finding]:
-        """Judge intervals of one histogram type and shape; one finding each, in their order."""
+    def judge(self, intervals: Sequence[Interval], expected: Sequence[Expected]) -> list[Finding]:
+        """Judge intervals, all of one shape and all profiles or none, each against its own expectation.
+
+        Returns one finding each, in their order.
+        """
         ...

@@ -58,9 +58,9 @@ class DbscanDetector:
             raise ValueError(f"detector 'dbscan': minpts {minpts}, must be a whole number from 0")
         self._mode, self._eps, self._minpts = str(mode), float(eps), minpts
 
-    def judge(self, intervals: Sequence[Interval], expected: Expected) -> list[Finding]:
+    def judge(self, intervals: Sequence[Interval], expected: Sequence[Expected]) -> list[Finding]:
         """Judge intervals against the reconstruction of the model, or the reference map where there is none."""
-        return [self._judge(interval, expected) for interval in intervals]
+        return [self._judge(interval, one) for interval, one in zip(intervals, expected, strict=True)]
 
     def _judge(self, interval: Interval, expected: Expected) -> Finding:
         occupancy, reconstruction, exposure = reconstruct(interval.contents, expected)
@@ -108,7 +108,7 @@ class DbscanDetector:
     def _cluster(self, occupancy: FloatArray, error: FloatArray) -> BoolArray:
         points = np.stack([minmax(occupancy[None])[0], minmax(error[None])[0]], axis=1)
         # With min_samples 1 every point is a core point: clusters are the connected groups, however small.
-        labels = DBSCAN(eps=self._eps, min_samples=1, algorithm="ball_tree").fit_predict(points)
+        labels = DBSCAN(eps=self._eps, min_samples=1, algorithm="kd_tree").fit_predict(points)
         flags: BoolArray = np.bincount(labels)[labels] <= self._minpts
         return flags
 

@@ -14,6 +14,7 @@ from monitor.detect import kernels
 from monitor.detect.base import Expected, Finding, Settings
 from monitor.detect.geometry import BoolArray, shapes_of
 from monitor.infer import Reference
+from monitor.kernel import address_of
 from monitor.normalise import exposures
 from monitor.normalise.exposure import block_grid
 from monitor.snapshot import FloatArray
@@ -59,76 +60,98 @@ class ExpectationDetector:
         self._thresholds = {**DEFAULT_THRESHOLDS, **settings.thresholds}
         self._limits: dict[tuple[tuple[int, int], bool], FloatArray] = {}
 
-    def judge(self, intervals: Sequence[Interval], expected: Expected) -> list[Finding]:
-        """Judge intervals of one histogram type and shape against `expected`."""
-        reference = expected.reference
-        maps = (
-            np.stack([i.contents.ravel() for i in intervals])
-            if len(intervals) > 1
-            else intervals[0].contents.reshape(1, -1)
-        )
-        scales, limits = self._scales(reference, quick=True)
-        best = np.empty((len(maps), len(scales)))
-        chance = np.ones(len(maps))
-        odd = np.zeros(len(maps), dtype=bool)
-        if reference.profile:
-            exposure = np.ones(len(maps))
-            rate = self._rates(np.stack([_trusted(reference, i) for i in intervals]), exposure, expected)
-            for m, interval in enumerate(intervals):
-                planes = _Planes(reference, maps[m], _row(rate, m), 1.0, interval)
-                best[m] = _scan(reference, planes, scales, float(limits.min()))[0]
-                chance[m] = kernels.look_elsewhere(best[m], *_shape2(reference), scales)
+    def judge(self, intervals: Sequence[Interval], expected: Sequence[Expected]) -> list[Finding]:
+        """Judge intervals of one shape, each against its own expectation."""
+        scales, limits = self._scales(expected[0].reference, quick=True)
+        best = np.empty((len(intervals), len(scales)))
+        chance = np.ones(len(intervals))
+        odd = np.zeros(len(intervals), dtype=bool)
+        if expected[0].reference.profile:
+            exposure = np.ones(len(intervals))
+            rates: Sequence[FloatArray] = self._judge_profiles(intervals, expected, scales, best, chance)
         else:
-            exposure = exposures(maps, reference.blocks, reference.dispersion)
-            rate = self._rates(maps, exposure, expected)
-            self._judge_counts(reference, maps, rate, exposure, scales, best, chance, odd)
+            exposure, rates = self._judge_counts(intervals, expected, scales, best, chance, odd)
         loud = odd | (np.abs(best) >= limits).any(axis=1)
         scores = np.abs(best).max(axis=1, initial=0.0)
         return [
-            self._look_closer(interval, maps[m], _row(rate, m), expected)
-            if loud[m]
-            else Finding(
-                bad=False,
-                score=float(scores[m]),
-                p_value=float(chance[m]),
-                exposure=float(exposure[m]),
+            self._look_closer(interval, interval.contents.ravel(), rates[m], expected[m])
+            if is_loud
+            else Finding(bad=False, score=score, p_value=p, exposure=e)
+            for m, (interval, is_loud, score, p, e) in enumerate(
+                zip(intervals, loud.tolist(), scores.tolist(), chance.tolist(), exposure.tolist(), strict=True)
             )
-            for m, interval in enumerate(intervals)
         ]
+
+    def _judge_profiles(
+        self,
+        intervals: Sequence[Interval],
+        expected: Sequence[Expected],
+        scales: IntArray,
+        best: FloatArray,
+        chance: FloatArray,
+    ) -> list[FloatArray]:
+        rates = []
+        for m, (interval, one) in enumerate(zip(intervals, expected, strict=True)):
+            reference = one.reference
+            rate = self._rates(_trusted(reference, interval)[None], np.ones(1), one)[0]
+            planes = _Planes(reference, interval.contents.ravel(), rate, 1.0, interval)
+            best[m] = _scan(reference, planes, scales, min(self._thresholds.values()))[0]
+            chance[m] = kernels.look_elsewhere(best[m], *_shape2(reference), scales)
+            rates.append(rate)
+        return rates
 
     def _judge_counts(
         self,
-        reference: Reference,
-        maps: FloatArray,
-        rate: FloatArray,
-        exposure: FloatArray,
+        intervals: Sequence[Interval],
+        expected: Sequence[Expected],
         scales: IntArray,
         best: FloatArray,
         chance: FloatArray,
         odd: BoolArray,
-    ) -> None:
-        nx, ny = _shape2(reference)
+    ) -> tuple[FloatArray, Sequence[FloatArray]]:
+        """Fill `best`, `chance` and `odd`; return exposures, shape (maps,), and each map's rates, shape (bins,)."""
+        tables = [e.reference.table for e in expected]
+        addresses = np.stack([t.addresses for t in tables])
+        numbers = np.stack([t.numbers for t in tables])
+        # They stay alive in `intervals` until the calls return.
+        contents = np.array([address_of(i.contents, np.float64) for i in intervals], dtype=np.uint64)
+        nx, ny = _shape2(expected[0].reference)
+        exposure = np.empty(len(intervals))
+        kernels.exposures_at(contents, addresses, numbers, nx * ny, exposure)
+        rates = self._rates_of(intervals, expected, exposure)
+        addresses[:, 0] = [address_of(r, np.float64) for r in rates]
         kernels.judge_counts(
-            maps,
-            rate,
-            reference.systematic.ravel(),
-            reference.live.ravel(),
+            contents,
+            addresses,
+            numbers,
             exposure,
             nx,
             ny,
             scales,
-            reference.coherent,
-            reference.dispersion,
-            reference.exposure,
-            float(max(1, reference.references)),
-            reference.degrees_of_freedom,
             min(self._thresholds.values()),
-            NEW_LIFE_ENTRIES * max(reference.dispersion, _LEAST),
-            self._silent_from(reference, 1.0),
+            NEW_LIFE_ENTRIES * np.maximum(numbers[:, 1], _LEAST),
+            np.array([self._silent_from(e.reference, 1.0) for e in expected]),
             best,
             chance,
             odd,
         )
+        return exposure, rates
+
+    def _rates_of(
+        self, intervals: Sequence[Interval], expected: Sequence[Expected], exposure: FloatArray
+    ) -> list[FloatArray]:
+        """Return each map's expected content per unit exposure, shape (bins,); one call a model."""
+        rates: list[FloatArray] = [e.reference.table.kept[0] for e in expected]
+        together: dict[int, list[int]] = {}
+        for m, one in enumerate(expected):
+            if one.predictor is not None and one.normalisation == "exposure":
+                together.setdefault(id(one), []).append(m)
+        for members in together.values():
+            maps = np.stack([intervals[m].contents.ravel() for m in members])
+            found = self._rates(maps, exposure[members], expected[members[0]])
+            for m, row in zip(members, found, strict=True):
+                rates[m] = row
+        return rates
 
     def _rates(self, maps: FloatArray, exposure: FloatArray, expected: Expected) -> FloatArray:
         """Return the expected content per unit exposure. Shape: (maps, bins), or (1, bins) without a model."""
@@ -393,11 +416,6 @@ def _trusted(reference: Reference, interval: Interval) -> FloatArray:
     assert interval.variances is not None
     assert interval.entries is not None
     return reference.trusted(interval.contents, interval.variances, interval.entries).ravel()
-
-
-def _row(rate: FloatArray, number: int) -> FloatArray:
-    row: FloatArray = rate[number if len(rate) > 1 else 0]
-    return row
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,10 @@ import math
 
 import numpy as np
 
-from monitor.kernel import REORDERED, kernel
+from numba import carray
+
+from monitor.kernel import REORDERED, kernel, pointer_to
+from monitor.normalise.exposure import exposure_of
 
 
 @kernel(
@@ -236,46 +239,41 @@ def look_elsewhere(best, nx, ny, scales):  # type: ignore[no-untyped-def]
     return min(1.0, scales.shape[0] * least)
 
 
+@kernel("void(uint64[::1], uint64[:,::1], float64[:,::1], int64, float64[::1])")
+def exposures_at(contents, addresses, numbers, bins, exposure):  # type: ignore[no-untyped-def]
+    """Fit the exposures of maps of different references, see `judge_counts`. Out: `exposure`. Shape: (maps,)."""
+    for m in range(contents.size):
+        exposure[m] = exposure_of(
+            carray(pointer_to(contents[m]), (bins,), np.float64),
+            carray(pointer_to(addresses[m, 3]), (np.int64(addresses[m, 6]),), np.int32),
+            carray(pointer_to(addresses[m, 4]), (np.int64(addresses[m, 7]),), np.float64),
+            carray(pointer_to(addresses[m, 5]), (np.int64(addresses[m, 8]),), np.int32),
+            numbers[m, 1],
+        )
+
+
 @kernel(
-    "void(float64[:,::1], float64[:,::1], float64[::1], boolean[::1], float64[::1], int64, int64, int64[:,::1],"
-    " float64, float64, float64, float64, float64, float64, float64, float64, float64[:,::1], float64[::1],"
-    " boolean[::1])",
+    "void(uint64[::1], uint64[:,::1], float64[:,::1], float64[::1], int64, int64, int64[:,::1], float64, float64[::1],"
+    " float64[::1], float64[:,::1], float64[::1], boolean[::1])",
 )
 def judge_counts(  # type: ignore[no-untyped-def]
-    contents,
-    rate,
-    systematic,
-    live,
-    exposure,
-    nx,
-    ny,
-    scales,
-    coherent,
-    dispersion,
-    total_exposure,
-    references,
-    dof,
-    worth,
-    new_life,
-    silent,
-    best,
-    chance,
-    odd,
+    contents, addresses, numbers, exposure, nx, ny, scales, worth, new_life, silent, best, chance, odd
 ):
-    """Scan maps of counts in one pass: every map's planes stay in the cache.
+    """Scan maps of counts, of one shape but each with its own reference, in one call that holds no GIL.
 
     Parameters
     ----------
-    contents, rate
-        Shapes: (maps, bins) and (maps, bins), or (1, bins) where all maps share one expectation.
-    systematic, live
-        Shape: (bins,).
+    contents
+        Addresses of the maps' contents, float64, (nx * ny,) each. Shape: (maps,).
+    addresses, numbers
+        The references' tables, see `monitor.infer.reference.Table`. Shapes: (maps, 9) and (maps, 5). Where a model
+        speaks, the address of the rate is that of its answer.
     exposure
         Shape: (maps,).
     new_life
-        Content from which on a bin that is not live makes a map odd.
+        Content from which on a bin that is not live makes a map odd. Shape: (maps,).
     silent
-        Expected content from which on a live bin at 0 makes a map odd.
+        Expected content from which on a live bin at 0 makes a map odd. Shape: (maps,).
     best
         Out: signed significance. Shape: (maps, scales).
     chance
@@ -283,9 +281,9 @@ def judge_counts(  # type: ignore[no-untyped-def]
     odd
         Out: whether the map needs a closer look whatever `best` says. Shape: (maps,).
 
-    Other parameters as in `scan` and `count_planes`.
+    Other parameters as in `scan`.
     """
-    bins = contents.shape[1]
+    bins = nx * ny
     deviation = np.empty(bins)
     variance = np.empty(bins)
     expected = np.empty(bins)
@@ -293,15 +291,19 @@ def judge_counts(  # type: ignore[no-untyped-def]
     sum_v = np.empty((nx + 1, ny + 1))
     sum_m = np.empty((nx + 1, ny + 1))
     place = np.empty((scales.shape[0], 2), dtype=np.int64)
-    for m in range(contents.shape[0]):
+    for m in range(contents.size):
+        content = carray(pointer_to(contents[m]), (bins,), np.float64)
+        rate = carray(pointer_to(addresses[m, 0]), (bins,), np.float64)
+        systematic = carray(pointer_to(addresses[m, 1]), (bins,), np.float64)
+        live = carray(pointer_to(addresses[m, 2]), (bins,), np.bool_)
         count_planes(
-            contents[m],
-            rate[m if rate.shape[0] > 1 else 0],
+            content,
+            rate,
             systematic,
             exposure[m],
-            dispersion,
-            total_exposure,
-            references,
+            numbers[m, 1],
+            numbers[m, 2],
+            numbers[m, 3],
             deviation,
             variance,
             expected,
@@ -314,9 +316,9 @@ def judge_counts(  # type: ignore[no-untyped-def]
             nx,
             ny,
             scales,
-            coherent,
+            numbers[m, 0],
             True,
-            dof,
+            numbers[m, 4],
             worth,
             sum_d,
             sum_v,
@@ -327,8 +329,8 @@ def judge_counts(  # type: ignore[no-untyped-def]
         chance[m] = look_elsewhere(best[m], nx, ny, scales)
         strange = 0
         for i in range(bins):
-            x = contents[m, i]
-            strange |= (not live[i] and x >= new_life) or (live[i] and x == 0.0 and expected[i] >= silent)
+            x = content[i]
+            strange |= (not live[i] and x >= new_life[m]) or (live[i] and x == 0.0 and expected[i] >= silent[m])
         odd[m] = strange != 0
 
 

@@ -7,7 +7,9 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from monitor.kernel import address_of
 from monitor.normalise import BlockGrid, block_grid
 from monitor.snapshot import AnyArray, FloatArray
 
@@ -22,6 +24,18 @@ class Predictor(Protocol):
     def predict(self, maps: AnyArray) -> AnyArray:
         """Reconstruct maps in the scale of the model's normalisation, float32. Shape: (maps, *shape), in and out."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A reference as kernels see it, see `monitor.detect.kernels.judge_counts`."""
+
+    addresses: NDArray[np.uint64]
+    """Of rate, systematic, live, block, block rate, sample; then the sizes of the last three. Shape: (9,)."""
+    numbers: FloatArray
+    """Coherent scatter, dispersion, exposure, number of references, degrees of freedom. Shape: (5,)."""
+    kept: tuple[AnyArray, ...]
+    """The arrays at those addresses, alive as long as the table is."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,6 +97,29 @@ class Reference:
     def unsteadiness(self) -> float:
         """Relative systematic that all but the least steady hundredth of the live bins stay below; 0 without any."""
         return float(np.quantile(self.systematic[self.live], 0.99)) if self.live.any() else 0.0
+
+    @cached_property
+    def table(self) -> Table:
+        """Arrays and numbers in the form that kernels take for many references at once."""
+        rate = np.ascontiguousarray(self.rate, dtype=np.float64).ravel()
+        systematic = np.ascontiguousarray(self.systematic, dtype=np.float64).ravel()
+        live = np.ascontiguousarray(self.live, dtype=np.bool_).ravel()
+        grid = self.blocks
+        kept = (rate, systematic, live, grid.block, grid.rate, grid.sample)
+        dtypes = (np.float64, np.float64, np.bool_, np.int32, np.float64, np.int32)
+        addresses = [address_of(a, d) for a, d in zip(kept, dtypes, strict=True)]
+        numbers = (
+            self.coherent,
+            self.dispersion,
+            self.exposure,
+            float(max(1, self.references)),
+            self.degrees_of_freedom,
+        )
+        return Table(
+            np.array([*addresses, grid.block.size, grid.rate.size, grid.sample.size], dtype=np.uint64),
+            np.array(numbers, dtype=np.float64),
+            kept,
+        )
 
     @cached_property
     def blocks(self) -> BlockGrid:

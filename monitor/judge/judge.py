@@ -50,9 +50,10 @@ class Judge:
     def judge(self, intervals: Sequence[Interval]) -> list[Judgement]:
         """Judge intervals; one judgement each, in their order."""
         judgements: list[Judgement | None] = [None] * len(intervals)
-        groups: dict[tuple[int, int], list[int]] = {}
+        entries = [self._catalogue[interval.key] for interval in intervals]
+        groups: dict[tuple[int, tuple[int, ...], bool], list[int]] = {}
         for index, interval in enumerate(intervals):
-            entry = self._catalogue[interval.key]
+            entry = entries[index]
             if entry.expected is None or entry.rule is None:
                 judgements[index] = _without(interval, entry, Verdict.NO_MODEL, entry.missing)
             elif interval.contents.shape != entry.expected.reference.shape:
@@ -69,34 +70,39 @@ class Judge:
                     f"a {interval.kind.value}, its expectation was learned from another kind",
                 )
             elif interval.state is State.READY and interval.total > 0:
-                groups.setdefault((id(entry.rule), id(entry.expected)), []).append(index)
+                group = (id(entry.rule), interval.contents.shape, interval.kind.is_profile)
+                groups.setdefault(group, []).append(index)
         for members in groups.values():
-            self._judge_group(intervals, members, judgements)
+            self._judge_group(intervals, entries, members, judgements)
         # What is empty is compared with what the same batch says of the beam, so it comes last.
         for index, interval in enumerate(intervals):
             if judgements[index] is None:
-                judgements[index] = self._judge_unready(interval, self._catalogue[interval.key])
+                judgements[index] = self._judge_unready(interval, entries[index])
         return [j for j in judgements if j is not None]
 
     def _judge_group(
-        self, intervals: Sequence[Interval], members: list[int], judgements: list[Judgement | None]
+        self,
+        intervals: Sequence[Interval],
+        entries: Sequence[Entry],
+        members: list[int],
+        judgements: list[Judgement | None],
     ) -> None:
-        entry = self._catalogue[intervals[members[0]].key]
-        assert entry.rule is not None
-        assert entry.expected is not None
+        rule = entries[members[0]].rule
+        assert rule is not None
+        expected = [e for i in members if (e := entries[i].expected) is not None]
         try:
-            findings = entry.rule.detector.judge([intervals[i] for i in members], entry.expected)
+            findings = rule.detector.judge([intervals[i] for i in members], expected)
         except Exception as error:  # noqa: BLE001 - ring two: a detector that fails on a batch is reported and the next batch goes on
             for i in members:
                 if self._on_error is not None:
                     self._on_error(intervals[i].key, error)
                 judgements[i] = _without(
-                    intervals[i], entry, Verdict.ERROR, f"detector {entry.rule.detector.name} failed: {error!r}"
+                    intervals[i], entries[i], Verdict.ERROR, f"detector {rule.detector.name} failed: {error!r}"
                 )
             return
         for i, finding in zip(members, findings, strict=True):
-            judgements[i] = _with(intervals[i], entry, finding)
-            if finding.exposure and not entry.expected.reference.profile:
+            judgements[i] = _with(intervals[i], entries[i], finding)
+            if finding.exposure and not intervals[i].kind.is_profile:
                 self._see_beam(intervals[i], finding.exposure)
 
     def _see_beam(self, interval: Interval, exposure: float) -> None:

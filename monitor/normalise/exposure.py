@@ -86,54 +86,53 @@ def _agreeing(content, rate, scale, dispersion):  # type: ignore[no-untyped-def]
     return inside_content, inside_rate
 
 
-@kernel("void(float64[:,::1], int32[::1], float64[::1], int32[::1], float64, float64[::1])")
-def _exposures(maps, block, rate, sample, dispersion, out):  # type: ignore[no-untyped-def]
+@kernel("float64(float64[::1], int32[::1], float64[::1], int32[::1], float64)")
+def exposure_of(contents, block, rate, sample, dispersion):  # type: ignore[no-untyped-def]
+    """Return the exposure of one map, see `exposures` and `BlockGrid`. Shape of `contents`: (bins,)."""
     size = sample.size
-    quick = min(size, _SORTED)
-    blocks = np.empty(rate.size)
+    if size == 0:
+        return 0.0
+    content = contents
+    if block.size > 0:
+        content = np.zeros(rate.size)
+        for i in range(block.size):
+            content[block[i]] += contents[i]
+    sampled = np.empty(size)
     sampled_rate = np.empty(size)
     whole = 0.0
     for s in range(size):
+        sampled[s] = content[sample[s]]
         sampled_rate[s] = rate[sample[s]]
         whole += sampled_rate[s]
-    sampled = np.empty(size)
-    for m in range(maps.shape[0]):
-        content = maps[m]
-        if block.size > 0:
-            blocks[:] = 0.0
-            for i in range(block.size):
-                blocks[block[i]] += maps[m, i]
-            content = blocks
-        for s in range(size):
-            sampled[s] = content[sample[s]]
-        ordered = np.sort(sampled[:quick] / sampled_rate[:quick])
-        best = 0.0
-        best_held = 0.0
-        for start in _STARTS:
-            scale = ordered[int(start * (quick - 1) + 0.5)]
-            held = 0.0
-            for _ in range(_SEARCH_ROUNDS):
-                inside_content, held = _agreeing(sampled, sampled_rate, scale, dispersion)
-                if held == 0.0:
-                    break
-                refined = inside_content / held
-                done = abs(refined - scale) <= 1e-6 * scale
-                scale = refined
-                if done:
-                    break
-            # The same fixed point from another start differs by rounding; the first one found stays.
-            if scale > 0.0 and held > best_held * (1.0 + 1e-9):
-                best_held = held
-                best = scale
-            # No other fixed point can hold more that matters: most maps are done here.
-            if best_held >= _UNDISPUTED * whole:
+    quick = min(size, _SORTED)
+    ordered = np.sort(sampled[:quick] / sampled_rate[:quick])
+    best = 0.0
+    best_held = 0.0
+    for start in _STARTS:
+        scale = ordered[int(start * (quick - 1) + 0.5)]
+        held = 0.0
+        for _ in range(_SEARCH_ROUNDS):
+            inside_content, held = _agreeing(sampled, sampled_rate, scale, dispersion)
+            if held == 0.0:
                 break
-        if best > 0.0:
-            for _ in range(_FINAL_ROUNDS):
-                inside_content, held = _agreeing(content, rate, best, dispersion)
-                if held > 0.0 and inside_content > 0.0:
-                    best = inside_content / held
-        out[m] = best
+            refined = inside_content / held
+            done = abs(refined - scale) <= 1e-6 * scale
+            scale = refined
+            if done:
+                break
+        # The same fixed point from another start differs by rounding; the first one found stays.
+        if scale > 0.0 and held > best_held * (1.0 + 1e-9):
+            best_held = held
+            best = scale
+        # No other fixed point can hold more that matters: most maps are done here.
+        if best_held >= _UNDISPUTED * whole:
+            break
+    if best > 0.0:
+        for _ in range(_FINAL_ROUNDS):
+            inside_content, held = _agreeing(content, rate, best, dispersion)
+            if held > 0.0 and inside_content > 0.0:
+                best = inside_content / held
+    return best
 
 
 def exposures(maps: FloatArray, grid: BlockGrid, dispersion: float = 1.0) -> FloatArray:
@@ -161,7 +160,4 @@ def exposures(maps: FloatArray, grid: BlockGrid, dispersion: float = 1.0) -> Flo
     bins = grid.block.size or grid.rate.size
     if array.ndim != 2 or array.shape[1] != bins:
         raise ValueError(f"expected (maps, {bins}), got shape {array.shape}")
-    out = np.zeros(array.shape[0])
-    if grid.sample.size:
-        _exposures(array, grid.block, grid.rate, grid.sample, dispersion, out)
-    return out
+    return np.array([exposure_of(row, grid.block, grid.rate, grid.sample, dispersion) for row in array])

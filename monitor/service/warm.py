@@ -44,4 +44,4 @@ def warm_up() -> None:
         total=float(seen.sum()),
         state=State.READY,
     )
-    ExpectationDetector().judge([interval], Expected(reference))
+    ExpectationDetector().judge([interval], [Expected(reference)])

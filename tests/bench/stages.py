@@ -121,7 +121,7 @@ def _time_judging(add: Callable[..., None]) -> None:
     add(
         "expectation",
         MAPS,
-        lambda: detector.judge(intervals, alone),
+        lambda: detector.judge(intervals, [alone] * MAPS),
         numpy_pulls=lambda: peers.largest_pull(*pulls),
         scipy_windows=lambda: peers.filtered_pulls(*pulls),
     )
@@ -129,28 +129,28 @@ def _time_judging(add: Callable[..., None]) -> None:
     add(
         "expectation, one map a call",
         1,
-        lambda: detector.judge(one, alone),
+        lambda: detector.judge(one, [alone]),
         numpy_pulls=lambda: peers.largest_pull(maps[:1], rate, systematic, scale[:1]),
     )
     add(
         "expectation with model",
         MAPS,
-        lambda: detector.judge(intervals, modelled),
+        lambda: detector.judge(intervals, [modelled] * MAPS),
         onnxruntime=lambda: model.predict(contents),
     )
-    add("expectation with model, one map a call", 1, lambda: detector.judge(one, modelled))
+    add("expectation with model, one map a call", 1, lambda: detector.judge(one, [modelled]))
     hot = contents[0].copy()
     hot[50, 30] += 200.0
     faulty = [interval(hot, intervals[0].path)]
-    add("expectation, faulty map", 1, lambda: detector.judge(faulty, alone))
-    add("expectation with model, faulty map", 1, lambda: detector.judge(faulty, modelled))
+    add("expectation, faulty map", 1, lambda: detector.judge(faulty, [alone]))
+    add("expectation with model, faulty map", 1, lambda: detector.judge(faulty, [modelled]))
     occupancy = minmax(maps[:1])[0]
     error = minmax((maps[:1] - rate) ** 2)[0]
     dbscan = DbscanDetector()
     add(
         "dbscan",
         1,
-        lambda: dbscan.judge(one, alone),
+        lambda: dbscan.judge(one, [alone]),
         sklearn_dbscan=lambda: peers.cluster(occupancy, error, 0.0044),
     )
 
