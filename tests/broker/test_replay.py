@@ -27,8 +27,6 @@ from monitor.source.recording import Recording
 from producers.publish import Publisher
 
 pytestmark = pytest.mark.broker
-# kafka-python leaves the socket of each refused connection to the garbage collector: let that be in these tests.
-leaves_sockets = pytest.mark.filterwarnings("ignore:.*socket.*:pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture
@@ -240,7 +238,6 @@ def test_sending_waits_when_too_much_is_under_way(kafka: BrokerInfo, topic_name:
         assert publisher.delivered == 101
 
 
-@leaves_sockets
 def test_a_restart_of_the_broker_loses_and_doubles_nothing(
     kafka_parts: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -270,7 +267,6 @@ def _restart(data: Path) -> None:
         assert order == sorted(order)
 
 
-@leaves_sockets
 def test_a_broker_that_stays_away_is_an_error_and_closing_does_not_hang(
     kafka_parts: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
