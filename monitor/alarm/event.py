@@ -96,6 +96,7 @@ def alarm_id(judgement: Judgement, shape: Shape) -> str:
         judgement.path,
         str(judgement.run),
         str(judgement.first_lumisection),
+        str(judgement.time_ns),
         shape.kind,
         shape.sign,
         f"{shape.axis}{shape.index}",

@@ -23,22 +23,26 @@ def monitor(
     bootstrap_servers: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Brokers, instead of the configuration's.")
     ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Alarm events as JSON lines on stdout, and what was done as the last line.")
+    ] = False,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON Schema of the configuration, for editors, and exit.")
     ] = False,
 ) -> int:
     """Consume histogram snapshots, judge them, publish alarms and metrics, until it is told to stop."""
-    import json
+    from json import dumps
 
     from monitor.cli import common
-    from monitor.cli.terminal import say
+    from monitor.cli.terminal import emit, say
     from monitor.config import Settings
     from monitor.service.daemon import Daemon
     from monitor.service.logs import configure_logging
     from monitor.service.warm import warm_up
+    from monitor.sinks.lines import LineSink
 
     if schema:
-        typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
+        typer.echo(dumps(Settings.model_json_schema(), indent=2))
         return 0
     settings, source = common.settings_at(config)
     if bootstrap_servers is not None:
@@ -47,7 +51,7 @@ def monitor(
     configure_logging(settings.service.log_level, settings.service.log_format)
     references = [str(source.parent / path) for path in settings.references]
     learned = common.learn_references(references, (), quiet=False) if references else {}
-    daemon = Daemon(settings, source, learned)
+    daemon = Daemon(settings, source, learned, [LineSink(emit)] if json else ())
     if check:
         warm_up()
         say(f"{source}: good; {len(settings.types)} types, {len(daemon.models)} models, {len(learned)} references")
@@ -56,4 +60,16 @@ def monitor(
         return 0
     daemon.install_signal_handlers()
     daemon.run(until_idle, wait)
+    if json and daemon.service is not None:
+        totals = daemon.service.totals
+        emit(
+            {
+                "event": "summary",
+                "records": totals.records,
+                "verdicts": totals.verdicts,
+                "rejects": totals.rejects,
+                "windows": totals.windows,
+                "alarms": totals.alarms,
+            }
+        )
     return 0

@@ -70,6 +70,9 @@ def load_settings(path: Path) -> Settings:
         raise ConfigurationError(f"{path}: {_where(error)}") from error
     except RecursionError as error:
         raise ConfigurationError(f"{path}: nested too deeply") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        # PyYAML's own constructors fail so on what only looks like a date or a number.
+        raise ConfigurationError(f"{path}: holds a value that is not what it looks like, {error}; quote it") from error
     return settings_from({} if data is None else data, str(path))
 
 

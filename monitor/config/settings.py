@@ -12,7 +12,7 @@ PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class KafkaSettings(_Frozen):

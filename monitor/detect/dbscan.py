@@ -109,7 +109,11 @@ class DbscanDetector:
         points = np.stack([minmax(occupancy[None])[0], minmax(error[None])[0]], axis=1)
         # With min_samples 1 every point is a core point: clusters are the connected groups, however small.
         labels = DBSCAN(eps=self._eps, min_samples=1, algorithm="kd_tree").fit_predict(points)
-        flags: BoolArray = np.bincount(labels)[labels] <= self._minpts
+        members = np.bincount(labels)
+        if members.size == 1:
+            # Nothing stands out, however few the points are.
+            return np.zeros(labels.shape, dtype=bool)
+        flags: BoolArray = members[labels] <= self._minpts
         return flags
 
 

@@ -129,7 +129,7 @@ class ExpectationDetector:
             ny,
             scales,
             min(self._thresholds.values()),
-            NEW_LIFE_ENTRIES * np.maximum(numbers[:, 1], _LEAST),
+            np.array([NEW_LIFE_ENTRIES * e.reference.unit for e in expected]),
             np.array([self._silent_from(e.reference, 1.0) for e in expected]),
             best,
             chance,
@@ -180,12 +180,11 @@ class ExpectationDetector:
 
     def _unexpected(self, reference: Reference, contents: FloatArray) -> BoolArray:
         """Bins that are alive where nothing ever was (new life). Shape: (bins,)."""
-        candidates: BoolArray = ~reference.live.ravel() & (contents >= NEW_LIFE_ENTRIES * reference.dispersion)
+        candidates: BoolArray = ~reference.live.ravel() & (contents >= NEW_LIFE_ENTRIES * reference.unit)
         if reference.profile or not candidates.any():
             return np.zeros_like(candidates)
         # Nothing in exposure E leaves room for a rate of about one entry in E.
-        mu = reference.dispersion / reference.exposure
-        p = stats.poisson.sf(contents[candidates] / reference.dispersion - 1.0, mu / reference.dispersion)
+        p = stats.poisson.sf(contents[candidates] / reference.unit - 1.0, 1.0 / reference.exposure)
         candidates[candidates] = p < stats.norm.sf(self._thresholds["bin"])
         return candidates
 
@@ -375,8 +374,7 @@ class _Planes:
         reference = self.reference
         new = bins & ~reference.live.ravel()
         if new.any():
-            k = reference.dispersion
-            content = float(self.interval.contents.ravel()[new].sum()) / k
+            content = float(self.interval.contents.ravel()[new].sum()) / reference.unit
             mu = max(1e-3, int(new.sum()) * max(self.exposure, 1e-3) / reference.exposure)
             return float(kernels.significance(content - mu, mu, mu, True, 0.0, 1.0))
         d, v, mu = (float(p[bins].sum()) for p in (self.deviation, self.variance, self.expected))

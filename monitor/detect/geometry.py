@@ -47,9 +47,8 @@ def classify(bins: BoolArray, live: BoolArray) -> tuple[str, str | None, int | N
     if count == 1:
         return "bin", None, None
     nx, ny = bins.shape
-    for axis, along, length in (("x", 1, ny), ("y", 0, nx)):
-        if length < 2:
-            continue
+    # A one-dimensional histogram has no strips.
+    for axis, along in (("x", 1), ("y", 0)) if nx > 1 and ny > 1 else ():
         per_strip = bins.sum(axis=along)
         alive = np.maximum(live.sum(axis=along), 1)
         touched = np.flatnonzero(per_strip)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-
 from numba import carray
 
 from monitor.kernel import REORDERED, kernel, pointer_to
@@ -46,7 +45,8 @@ def significance(deviation, variance, expected, counts, systematic_variance, dof
     """Return the signed significance of a sum, in standard deviations.
 
     For counts the Poisson deviance of the sum, scaled to the effective number of entries mu^2/V (where V exceeds mu
-    because of systematics, a map behaves like one of fewer entries); for means the pull, tamed where it is positive. The systematic's few degrees of
+    because of systematics, a map behaves like one of fewer entries); for means the pull, tamed where it is positive.
+    The systematic's few degrees of
     freedom turn the result from t to normal (Wallace 1959) with dof (V/V_systematic)^2, so that statistics stay
     Gaussian.
     """

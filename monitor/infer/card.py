@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from monitor.snapshot import Kind
 
 METADATA_KEY = "histwatch.card"
 """Key of the card, a JSON object, in the metadata properties of the ONNX file."""
+
+MAX_BINS = 4_000_000
+"""Largest accepted number of bins: what the decoder accepts of a histogram."""
 
 
 class Card(BaseModel):
@@ -21,7 +27,7 @@ class Card(BaseModel):
     a bin's own error is a poor guide where it has few entries.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     contract: Literal[1] = 1
     name: Annotated[str, Field(min_length=1, max_length=128)]
@@ -36,8 +42,8 @@ class Card(BaseModel):
     output: str = "expected"
     coherent: Annotated[float, Field(ge=0)] = 0.01
     """Relative scatter that the bins of a strip share."""
-    dispersion: Annotated[float, Field(gt=0)] = 1.0
-    """Variance over mean of pure statistics; 1 for counts."""
+    dispersion: Annotated[float, Field(ge=0)] = 1.0
+    """Variance over mean of pure statistics; 1 for counts, 0 where all scatter is relative."""
     counts: bool = True
     degrees_of_freedom: Annotated[float, Field(gt=0)] = 1e9
     references: Annotated[int, Field(ge=0)] = 0
@@ -50,6 +56,16 @@ class Card(BaseModel):
     seed: int | None = None
     software: str = ""
     """Name and version of what made it."""
+
+    @field_validator("shape")
+    @classmethod
+    def _is_of_kind(cls, shape: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        kind = info.data.get("kind")
+        if kind is not None and len(shape) != Kind(kind).dimension:
+            raise ValueError(f"{len(shape)} axes for a {kind}")
+        if math.prod(shape) > MAX_BINS:
+            raise ValueError(f"{math.prod(shape)} bins, at most {MAX_BINS}")
+        return shape
 
 
 def parse_card(text: str) -> Card:

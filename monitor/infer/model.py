@@ -31,13 +31,22 @@ class Model:
         self._session = session
 
     def predict(self, maps: AnyArray) -> AnyArray:
-        """Reconstruct maps in the scale of the card's normalisation, float32. Shape: (maps, *shape)."""
+        """Reconstruct maps in the scale of the card's normalisation, float32. Shape: (maps, *shape).
+
+        Raises
+        ------
+        ModelError
+            If the model answers with NaN or infinity.
+        """
         single = np.ascontiguousarray(maps, dtype=np.float32)
         parts = [
             self._session.run([self.card.output], {self.card.input: single[start : start + MAX_CHUNK]})[0]
             for start in range(0, max(1, len(single)), MAX_CHUNK)
         ]
         result: AnyArray = np.concatenate(parts) if len(parts) != 1 else parts[0]
+        # NaN compares with nothing: every bin would look good.
+        if not np.isfinite(result).all():
+            raise ModelError(f"model {self.file}: its answer holds values that are not finite")
         return result
 
 
@@ -102,9 +111,13 @@ def _check_signature(session: ort.InferenceSession, card: Card, file: str) -> No
     if isinstance(inputs[0].shape[0], int):
         raise ModelError(f"model {file}: fixed batch of {inputs[0].shape[0]}; export it with a free first dimension")
     wanted = {card.output} | ({"rate", "systematic"} if card.normalisation == "exposure" else set())
-    missing = wanted - {o.name for o in session.get_outputs()}
+    types = {o.name: o.type for o in session.get_outputs()}
+    missing = wanted - set(types)
     if missing:
         raise ModelError(f"model {file}: no output {', '.join(sorted(missing))}")
+    for name in sorted(wanted | ({"spread"} & set(types))):
+        if types[name] != "tensor(float)":
+            raise ModelError(f"model {file}: output {name} of type {types[name]}, must be float32")
 
 
 def _run(session: ort.InferenceSession, outputs: list[str], card: Card, file: str, maps: int) -> list[FloatArray]:

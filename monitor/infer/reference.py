@@ -13,7 +13,6 @@ from monitor.kernel import address_of
 from monitor.normalise import BlockGrid, block_grid
 from monitor.snapshot import AnyArray, FloatArray
 
-
 MOVES = 0.03
 """Relative size of deviations that a model of a profile should take seriously."""
 
@@ -92,6 +91,13 @@ class Reference:
         share = np.where((entries > 0) & (own > 0), own / np.maximum(own + statistical, 1e-300), 0.0)
         trusted: FloatArray = self.rate + share * (contents - self.rate)
         return trusted
+
+    @cached_property
+    def unit(self) -> float:
+        """What one entry adds to a content; a hundredth of a typical bin where statistics are not known."""
+        if self.dispersion > 0 or not self.live.any():
+            return self.dispersion or 1.0
+        return 0.01 * float(np.median(np.abs(self.rate[self.live]))) or 1.0
 
     @cached_property
     def unsteadiness(self) -> float:

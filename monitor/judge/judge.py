@@ -69,7 +69,9 @@ class Judge:
                     Verdict.ERROR,
                     f"a {interval.kind.value}, its expectation was learned from another kind",
                 )
-            elif interval.state is State.READY and interval.total > 0:
+            elif interval.total > 0 and (
+                interval.state is State.READY or (interval.state is State.STUCK and _is_exact(entry))
+            ):
                 group = (id(entry.rule), interval.contents.shape, interval.kind.is_profile)
                 groups.setdefault(group, []).append(index)
         for members in groups.values():
@@ -92,16 +94,22 @@ class Judge:
         expected = [e for i in members if (e := entries[i].expected) is not None]
         try:
             findings = rule.detector.judge([intervals[i] for i in members], expected)
+            found = [_with(intervals[i], entries[i], f) for i, f in zip(members, findings, strict=True)]
         except Exception as error:  # noqa: BLE001 - ring two: a detector that fails on a batch is reported and the next batch goes on
-            for i in members:
-                if self._on_error is not None:
-                    self._on_error(intervals[i].key, error)
-                judgements[i] = _without(
-                    intervals[i], entries[i], Verdict.ERROR, f"detector {rule.detector.name} failed: {error!r}"
-                )
+            if len(members) > 1:
+                # One histogram that it cannot take must not cost the others their verdicts.
+                for i in members:
+                    self._judge_group(intervals, entries, [i], judgements)
+                return
+            (i,) = members
+            if self._on_error is not None:
+                self._on_error(intervals[i].key, error)
+            judgements[i] = _without(
+                intervals[i], entries[i], Verdict.ERROR, f"detector {rule.detector.name} failed: {error!r}"
+            )
             return
-        for i, finding in zip(members, findings, strict=True):
-            judgements[i] = _with(intervals[i], entries[i], finding)
+        for i, finding, judgement in zip(members, findings, found, strict=True):
+            judgements[i] = judgement
             if finding.exposure and not intervals[i].kind.is_profile:
                 self._see_beam(intervals[i], finding.exposure)
 
@@ -125,7 +133,7 @@ class Judge:
             )
         if interval.state is State.STUCK and not _is_exact(entry):
             return _whole(interval, entry, "repeats the content of the last interval bin by bin: its producer is stuck")
-        if interval.state in (State.EMPTY, State.STUCK) or interval.total == 0:
+        if interval.state is State.EMPTY or interval.total == 0:
             if reference.total == 0 and not reference.live.any():
                 return _without(interval, entry, Verdict.GOOD, "empty, as in its references")
             beam = self._beams.get(interval.stream)
@@ -137,7 +145,8 @@ class Judge:
                     "nothing new, and no other histogram yet tells whether there is beam",
                 )
             # A profile's total is a sum of means: what it should have gathered is not known, but many bins say enough.
-            wanted = beam.rate() * interval.lumisections * (SURE if reference.profile else reference.total)
+            span = interval.silent or interval.lumisections
+            wanted = beam.rate() * span * (SURE if reference.profile else reference.total)
             if wanted < SURE:
                 return _without(
                     interval, entry, Verdict.TOO_FEW, f"nothing new, but only {wanted:.1f} entries were expected"
@@ -157,7 +166,9 @@ def _is_exact(entry: Entry) -> bool:
     """Whether every good interval shows the same numbers, so that a repetition says nothing."""
     assert entry.expected is not None
     reference = entry.expected.reference
-    return not reference.counts or (reference.references > 1 and not reference.systematic.any())
+    if not reference.counts and not reference.profile:
+        return True
+    return reference.references > 1 and not reference.systematic.any()
 
 
 def _common(interval: Interval, entry: Entry) -> dict[str, object]:
@@ -197,7 +208,7 @@ def _whole(interval: Interval, entry: Entry, reason: str) -> Judgement:
         bins=bins,
         significance=-38.0,
         observed=0.0,
-        expected=reference.total * interval.lumisections,
+        expected=reference.total * (interval.silent or interval.lumisections),
     )
     return Judgement(
         verdict=Verdict.BAD,

@@ -51,7 +51,11 @@ def fit_modes(maps: FloatArray, rate: FloatArray, live: np.ndarray, rank: int) -
     rank = min(rank, len(maps) - 1)
     if rank < 1:
         return np.zeros((1, use.size)), scale
-    _, _, vectors = np.linalg.svd(centred, full_matrices=False)
+    _, strengths, vectors = np.linalg.svd(centred, full_matrices=False)
+    # Maps that do not differ have no modes: their singular vectors are any.
+    rank = min(rank, int((strengths > 1e-7 * np.sqrt(magnitude[use].sum())).sum()))
+    if rank < 1:
+        return np.zeros((1, use.size)), scale
     box = BOX if len(shape) == 1 else (BOX, BOX)
     coverage = ndimage.uniform_filter(use.reshape(shape).astype(np.float64), box, mode="constant")
     # Smooth the relative change, not the contents: those fall off at the edges of what is filled.

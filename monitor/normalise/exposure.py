@@ -156,7 +156,7 @@ def exposures(maps: FloatArray, grid: BlockGrid, dispersion: float = 1.0) -> Flo
     ValueError
         If the maps do not have the grid's number of bins.
     """
-    array = np.ascontiguousarray(maps, dtype=np.float64)
+    array = np.require(maps, dtype=np.float64, requirements=["C", "W"])
     bins = grid.block.size or grid.rate.size
     if array.ndim != 2 or array.shape[1] != bins:
         raise ValueError(f"expected (maps, {bins}), got shape {array.shape}")

@@ -101,7 +101,7 @@ def _zscore(maps):  # type: ignore[no-untyped-def]
 
 
 def _maps(maps: FloatArray) -> FloatArray:
-    array = np.ascontiguousarray(maps, dtype=np.float64)
+    array = np.require(maps, dtype=np.float64, requirements=["C", "W"])
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(f"expected (maps, bins) with at least one bin, got shape {array.shape}")
     return array

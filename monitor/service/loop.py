@@ -12,11 +12,13 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from monitor.service.pipeline import Pipeline
 from monitor.service.watchdog import Watchdog
-from monitor.sinks.base import Sink
+from monitor.sinks.base import Outcome, Sink
 from monitor.sinks.metrics import Metrics
 from monitor.source.record import Batch, Partition, Source
 
@@ -25,6 +27,27 @@ log = logging.getLogger(__name__)
 POLL_S = 0.2
 """Longest wait for records, s: how quickly a stop is noticed."""
 METRICS_S = 1.0
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a service did since its start."""
+
+    records: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
+    rejects: Counter[str] = field(default_factory=Counter)
+    windows: Counter[str] = field(default_factory=Counter)
+    """Events of windows, for instance snapshots dropped as ``late`` or ``duplicate``."""
+    alarms: Counter[str] = field(default_factory=Counter)
+    """Alarm events by kind."""
+
+    def add(self, outcome: Outcome) -> None:
+        """Take what came of a batch."""
+        self.verdicts.update(j.verdict.value for j in outcome.judgements)
+        self.rejects.update(outcome.rejects)
+        self.windows.update({k: n for k, n in outcome.window_events.items() if n})
+        self.alarms.update(e.event for e in outcome.events)
+        self.records += outcome.records
 
 
 class Service:
@@ -68,7 +91,7 @@ class Service:
         self._waiting: queue.Queue[Batch | None] = queue.Queue(queue_batches)
         self._done: queue.SimpleQueue[dict[Partition, int]] = queue.SimpleQueue()
         self._failure: BaseException | None = None
-        self._judged = 0
+        self.totals = Totals()
         self._last_record = clock()
         self._last_commit = clock()
         self._last_metrics = 0.0
@@ -77,7 +100,7 @@ class Service:
     @property
     def judged(self) -> int:
         """Records whose batch has had all its effects."""
-        return self._judged
+        return self.totals.records
 
     def run(self, stop: threading.Event, until_idle_s: float | None = None) -> None:
         """Drive batches until `stop` is set, or nothing came for `until_idle_s` s; then drain, commit and close.
@@ -168,11 +191,12 @@ class Service:
     def _judge(self, batch: Batch) -> None:
         started = self._clock()
         outcome = self._pipeline.process(batch)
+        self._metrics.forget(outcome.forgotten)
         judged = self._clock()
         for sink in self._sinks:
             sink.publish(outcome.judgements, outcome.events)
         self._metrics.see_batch(outcome, judge_s=judged - started, publish_s=self._clock() - judged)
-        self._judged += len(batch.records)
+        self.totals.add(outcome)
         self._done.put(batch.positions())
 
     def _progress(self, activity: str) -> None:

@@ -57,8 +57,7 @@ class Pipeline:
 
     def process(self, batch: Batch) -> Outcome:
         """Take a batch through all stages. A bad message is counted and the rest goes on."""
-        self.forget(batch.lost)
-        outcome = Outcome(records=len(batch.records))
+        outcome = Outcome(records=len(batch.records), forgotten=self.forget(batch.lost))
         if batch.corrupt:
             outcome.rejects["corrupt_batch"] += batch.corrupt
         intervals: list[Interval] = []
@@ -97,10 +96,14 @@ class Pipeline:
             state.windows.events.clear()
         return outcome
 
-    def forget(self, partitions: Iterable[Partition]) -> None:
-        """Drop the state of partitions that are, or were, another worker's."""
+    def forget(self, partitions: Iterable[Partition]) -> set[str]:
+        """Drop the state of partitions that are, or were, another worker's; return its histograms."""
+        forgotten: set[str] = set()
         for partition in partitions:
-            self._states.pop(partition, None)
+            state = self._states.pop(partition, None)
+            if state is not None:
+                forgotten.update(state.windows, (alarm.judgement.key for alarm in state.alarms.open_alarms()))
+        return forgotten
 
     def open_alarms(self) -> list[Alarm]:
         """Return all alarms that are raised and not cleared."""

@@ -12,6 +12,7 @@ log = logging.getLogger(__name__)
 
 EXIT_STUCK = 70
 """Exit code of a process that its watchdog ended (EX_SOFTWARE)."""
+_LAST_WORDS_S = 1.0
 
 
 class Watchdog:
@@ -70,12 +71,18 @@ class Watchdog:
         while not self._stop.wait(min(1.0, self._limit_s / 4)):
             activity = self.stuck()
             if activity is not None:
-                log.critical(
-                    "%s made no progress for %.0f s: the process ends, so that its supervisor starts a new one",
-                    activity,
-                    self._limit_s,
-                )
-                for handler in logging.getLogger().handlers:
-                    handler.flush()
+                # What is stuck may be the log itself: a full pipe that nobody reads.
+                last_words = threading.Thread(target=self._explain, args=(activity,), daemon=True)
+                last_words.start()
+                last_words.join(_LAST_WORDS_S)
                 self._end(EXIT_STUCK)
                 return
+
+    def _explain(self, activity: str) -> None:
+        log.critical(
+            "%s made no progress for %.0f s: the process ends, so that its supervisor starts a new one",
+            activity,
+            self._limit_s,
+        )
+        for handler in logging.getLogger().handlers:
+            handler.flush()

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter as Tally
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
@@ -56,7 +56,7 @@ class Metrics:
         self._clock = clock
         self._topic = topic
         self._latest: OrderedDict[str, tuple[str, Verdict]] = OrderedDict()
-        self._open: dict[str, tuple[str, Severity]] = {}
+        self._open: dict[str, tuple[str, Severity, str]] = {}
         self._turned = clock()
 
         def counter(name: str, text: str, labels: Sequence[str] = ()) -> Counter:
@@ -158,15 +158,24 @@ class Metrics:
             if event.event == "cleared":
                 self._open.pop(event.alarm.id, None)
             else:
-                self._open[event.alarm.id] = (subsystem, event.alarm.severity)
+                self._open[event.alarm.id] = (subsystem, event.alarm.severity, event.alarm.judgement.key)
         for subsystem in touched:
             self._count_alarms(subsystem)
 
     def _count_alarms(self, subsystem: str) -> None:
-        active = [severity for where, severity in self._open.values() if where == subsystem]
+        active = [severity for where, severity, _ in self._open.values() if where == subsystem]
         for severity in (Severity.MINOR, Severity.MAJOR, Severity.INVALID):
             self.alarms_active.labels(subsystem, severity.value).set(active.count(severity))
         self.subsystem_severity.labels(subsystem).set(max((_RANK[s] for s in active), default=0))
+
+    def forget(self, histograms: Set[str]) -> None:
+        """Leave out histograms, ``stream/path``, that are another worker's now."""
+        for key in histograms:
+            before = self._latest.pop(key, None)
+            if before is not None:
+                self.histograms.labels(before[0], before[1].value).dec()
+        for alarm in [a for a, (_, _, key) in self._open.items() if key in histograms]:
+            self._count_alarms(self._open.pop(alarm)[0])
 
     def close(self) -> None:
         """Nothing to free."""

@@ -16,7 +16,7 @@ class State(Enum):
     EMPTY = "empty"
     """Nothing was filled since the last update."""
     STUCK = "stuck"
-    """An interval histogram repeats the content of the last one, bin by bin."""
+    """An interval histogram repeats the content of the last one, bin by bin, and that can be no chance."""
     JOINED = "joined"
     """First sight of a cumulative histogram in mid-run: a base to subtract, nothing to judge."""
 
@@ -46,6 +46,8 @@ class Interval:
     total: float
     """Entries of the interval: sum of contents, or of entries for a profile."""
     state: State
+    silent: int = 0
+    """EMPTY only: lumisections since the last one that filled something, at least 1."""
 
     @property
     def key(self) -> str:

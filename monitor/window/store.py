@@ -14,12 +14,14 @@ earlier lumisection or data time, same run   dropped, counted ``late``; the same
 cumulative, and something became less        a new window from an empty base, counted ``reset``
 fewer entries than the minimum               accumulated; TOO_FEW until there are enough
 no new entry since the last update           EMPTY; the window stays open
+interval histogram, all bins as before       STUCK, unless so few entries may well repeat by chance
 ===========================================  ==================================================================
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +55,8 @@ class _Window:
     """Cumulative: state at the start of the window, None for empty. Interval: what was gathered so far."""
     last: Sums
     """The newest snapshot."""
+    filled: int
+    """Last lumisection that filled something; that before the window if none has."""
 
 
 class WindowStore:
@@ -80,6 +84,9 @@ class WindowStore:
     def __len__(self) -> int:
         return len(self._windows)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._windows)
+
     def add(self, snapshot: Snapshot, minimum: Minimum) -> Interval | None:
         """Take the next snapshot of a histogram and return its open interval.
 
@@ -92,16 +99,17 @@ class WindowStore:
         key = snapshot.key
         sums = Sums.of(snapshot)
         window = self._windows.get(key)
-        if window is not None and self._is_old(window, snapshot):
+        if window is not None and self._is_old(window, snapshot, sums):
             return None
         if window is None or not self._continues(window, snapshot):
-            joined = window is None and snapshot.cumulative and snapshot.lumisection > 1
+            same_run = window is None or window.run == snapshot.run
             window = self._open(key, snapshot, sums)
             update = gathered = sums
             stuck = False
-            if joined:
+            if same_run and snapshot.cumulative and snapshot.lumisection > 1:
                 window.base = sums
                 window.first_lumisection = snapshot.lumisection + 1
+                window.filled = snapshot.lumisection
                 return _interval(snapshot, snapshot.lumisection, sums, sums.total, State.JOINED)
         elif snapshot.cumulative:
             update = sums.minus(window.last)
@@ -115,15 +123,20 @@ class WindowStore:
             stuck = False
         else:
             update = sums
-            stuck = bool(np.array_equal(sums.first, window.last.first)) and not sums.is_empty()
+            stuck = bool(np.array_equal(sums.first, window.last.first)) and not sums.may_repeat()
             gathered = sums if window.base is None else window.base.plus(sums)
         self._windows.move_to_end(key)
+        silent = 0
+        if update.is_empty():
+            silent = max(1, snapshot.lumisection - window.filled)
+        else:
+            window.filled = snapshot.lumisection
         window.lumisection = snapshot.lumisection
         window.time_ns = snapshot.time_ns
         window.sequence = snapshot.sequence
         window.last = sums
         total = gathered.total
-        if update.is_empty():
+        if silent:
             state = State.EMPTY
         elif stuck:
             state = State.STUCK
@@ -137,19 +150,21 @@ class WindowStore:
             window.base = sums if snapshot.cumulative else None
         elif not snapshot.cumulative:
             window.base = gathered
-        return _interval(snapshot, min(first_lumisection, snapshot.lumisection), gathered, total, state)
+        return _interval(snapshot, min(first_lumisection, snapshot.lumisection), gathered, total, state, silent)
 
-    def _is_old(self, window: _Window, snapshot: Snapshot) -> bool:
+    def _is_old(self, window: _Window, snapshot: Snapshot, sums: Sums) -> bool:
         if snapshot.run != window.run or snapshot.kind is not window.kind:
             return False
         if snapshot.lumisection < window.lumisection or snapshot.time_ns < window.time_ns:
             self.events["late"] += 1
             return True
-        if (snapshot.lumisection, snapshot.time_ns, snapshot.sequence) == (
+        same_place = (snapshot.lumisection, snapshot.time_ns, snapshot.sequence) == (
             window.lumisection,
             window.time_ns,
             window.sequence,
-        ):
+        )
+        # Some producers give neither a sequence nor a finer time: only what says nothing new is a duplicate.
+        if same_place and np.array_equal(sums.first, window.last.first):
             self.events["duplicate"] += 1
             return True
         return False
@@ -175,8 +190,10 @@ class WindowStore:
             sequence=snapshot.sequence,
             base=None,
             last=sums,
+            filled=snapshot.lumisection - 1,
         )
         self._windows[key] = window
+        self._windows.move_to_end(key)
         while len(self._windows) > self._capacity:
             self._windows.popitem(last=False)
             self.events["evicted"] += 1
@@ -187,7 +204,9 @@ def _since(sums: Sums, base: Sums | None) -> Sums:
     return sums if base is None else sums.minus(base)
 
 
-def _interval(snapshot: Snapshot, first_lumisection: int, gathered: Sums, total: float, state: State) -> Interval:
+def _interval(
+    snapshot: Snapshot, first_lumisection: int, gathered: Sums, total: float, state: State, silent: int = 0
+) -> Interval:
     contents, variances, entries = gathered.arrays()
     return Interval(
         stream=snapshot.stream,
@@ -203,4 +222,5 @@ def _interval(snapshot: Snapshot, first_lumisection: int, gathered: Sums, total:
         entries=entries,
         total=total,
         state=state,
+        silent=silent,
     )

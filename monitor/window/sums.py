@@ -9,9 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from monitor.snapshot import AnyArray, FloatArray, Snapshot
 from monitor.window.kernels import subtract
+
+_CERTAIN = 25.0
+"""Logarithm of a chance that is none: exp(-25) is 1e-11."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +79,14 @@ class Sums:
             least = min(0.0, float(grown.min(initial=0.0)) + slack)
         return Sums(first, second, entries, total, least)
 
+    def may_repeat(self) -> bool:
+        """Tell whether the next interval may well show the same numbers in every bin, by chance."""
+        counts = np.asarray(self.first if self.entries is None else self.entries, dtype=np.float64)
+        if self.entries is None and self.second is not None:
+            counts = np.divide(counts * counts, self.second, out=np.zeros_like(counts), where=self.second > 0)
+        # Two Poisson counts of mean m are the same with probability exp(-2 m) I0(2 m).
+        return float(-np.log(special.ive(0, 2.0 * np.maximum(counts, 0.0))).sum()) < _CERTAIN
+
     def is_empty(self) -> bool:
         """Tell whether nothing at all was filled."""
         return not self.known_total and not (self.first if self.entries is None else self.entries).any()
@@ -82,7 +94,8 @@ class Sums:
     def arrays(self) -> tuple[FloatArray, FloatArray | None, FloatArray | None]:
         """Return (contents, variances, entries) in the sense of `Interval`."""
         if self.entries is None:
-            contents = np.asarray(self.first, dtype=np.float64)
+            # What came as it is judged is a view on a message, and kernels take no read-only arrays.
+            contents = np.require(self.first, dtype=np.float64, requirements=["C", "W"])
             return contents, None if self.second is None else np.maximum(self.second, 0.0), None
         n = np.maximum(self.entries, 0.0)
         filled = n > 0
