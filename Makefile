@@ -2,6 +2,7 @@
 # make test   set up and run every test tier   that this machine can run
 # make check  lint, types, import contract
 # make bench  the benchmark tables, build/bench.json
+# make docs   write the configuration's page and schema anew
 # make models train the shipped models anew from simulated good runs
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ ARGS ?=
 RUNS ?=
 DEMO := $(if $(RUNS),$(foreach path,$(RUNS),--runs $(path)),) $(ARGS)
 
-.PHONY: run test check bench models format clean
+.PHONY: run test check bench models docs format clean
 
 # Each environment is remade when what it is made from changes.
 $(VENV)/.run: setup.cfg pyproject.toml
@@ -45,7 +46,14 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench $(ARGS)
 
 models: $(VENV)/.dev
-	$(BIN)/python -m tests.make_models
+	rm -rf build/good && mkdir -p build
+	$(BIN)/histwatch simulate --to-root build/good --run 1 --runs 24 --lumisections 4 --seed 7
+	rm -f config/models/*.onnx
+	$(BIN)/histwatch learn build/good --cumulative --output config/models
+
+docs: $(VENV)/.dev
+	$(BIN)/histwatch monitor --schema > config/monitor.schema.json
+	$(BIN)/python docs/describe_configuration.py docs/configuration.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -45,6 +45,7 @@ def demo(
     json: Annotated[bool, typer.Option("--json", help="One alarm event a line on stdout, as JSON.")] = False,
 ) -> int:
     """Start Kafka, replay a recorded run with five faults, watch the monitor find them. Needs nothing else."""
+    import logging
     import signal
     import threading
     from collections.abc import Mapping
@@ -65,6 +66,8 @@ def demo(
     service = settings.service.model_copy(update={"metrics_port": common.free_or_any(settings.service.metrics_port)})
     settings = settings.model_copy(update={"service": service})
     configure_logging("error", "text")
+    # Starting and ending a broker beside its clients is no news here.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

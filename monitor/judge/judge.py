@@ -208,7 +208,10 @@ def _whole(interval: Interval, entry: Entry, reason: str) -> Judgement:
         bins=bins,
         significance=-38.0,
         observed=0.0,
-        expected=reference.total * (interval.silent or interval.lumisections),
+        # A sum of means would mean nothing: of a profile the mean is lost.
+        expected=float(reference.rate[live].mean())
+        if reference.profile
+        else reference.total * (interval.silent or interval.lumisections),
     )
     return Judgement(
         verdict=Verdict.BAD,

@@ -16,4 +16,7 @@ def model_file_name(key: str) -> str:
     readable = re.sub(r"[^A-Za-z0-9_.+-]+", "_", key).strip("_.")
     if len(readable) <= _LONGEST and readable == key.replace("/", "_"):
         return readable
-    return f"{readable[-_LONGEST:].strip('_.')}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    kept = readable[-_LONGEST:]
+    # Not in the middle of a word.
+    kept = kept.partition("_")[2] or kept
+    return f"{kept.strip('_.')}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"

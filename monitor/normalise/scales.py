@@ -85,16 +85,19 @@ def _zscore(maps):  # type: ignore[no-untyped-def]
     n = maps.shape[1]
     for m in range(maps.shape[0]):
         mean = 0.0
+        constant = True
         for i in range(n):
             mean += maps[m, i]
+            constant &= maps[m, i] == maps[m, 0]
         mean /= n
+        if constant:
+            # The mean of equal values is not quite that value, and would leave rounding divided by rounding.
+            out[m, :] = 0.0
+            continue
         square = 0.0
         for i in range(n):
             square += (maps[m, i] - mean) ** 2
         sigma = np.sqrt(square / n)
-        # A constant map leaves rounding in the mean, and with it a sigma that is only rounding.
-        if sigma <= 1e-14 * abs(mean):
-            sigma = 1.0
         for i in range(n):
             out[m, i] = (maps[m, i] - mean) / sigma
     return out
