@@ -1,6 +1,6 @@
 """Write docs/configuration.md from the settings themselves.
 
-    python docs/describe_configuration.py docs/configuration.md
+python docs/describe_configuration.py docs/configuration.md
 """
 
 from __future__ import annotations

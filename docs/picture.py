@@ -1,7 +1,7 @@
 """Draw docs/demo.svg, the README's picture: what a terminal shows of a demo, the alarm lines of a real one.
 
-    histwatch demo --once --json > events.jsonl
-    python docs/picture.py events.jsonl docs/demo.svg
+histwatch demo --once --json > events.jsonl
+python docs/picture.py events.jsonl docs/demo.svg
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
+from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -35,19 +34,25 @@ def kernel(signature: Any, fastmath: frozenset[str] = frozenset()) -> Callable[[
     return compile_it
 
 
-@intrinsic
-def pointer_to(_context: Any, address: Any) -> Any:
-    """Turn an address (uint64) into a pointer that `numba.carray` takes.
-
-    A call with one array per map costs microseconds an array in Python; one array of addresses costs none. Whoever
-    passes addresses keeps their arrays alive, contiguous and of the stated dtype: see `address_of`.
-    """
+def _pointer_to(_context: Any, address: Any) -> Any:
     signature = types.voidptr(address)
 
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], cgutils.voidptr_t)
 
     return signature, generate
+
+
+# Typed for those who call it in a kernel: it takes an address only.
+pointer_to: Any = intrinsic(_pointer_to)
+"""Turn an address (uint64) into a pointer that `array_at` takes.
+
+A call with one array per map costs microseconds an array in Python; one array of addresses costs none. Whoever passes
+addresses keeps their arrays alive, contiguous and of the stated dtype: see `address_of`.
+"""
+
+array_at: Any = carray
+"""An array of a shape and dtype at a pointer, for kernels."""
 
 
 def address_of(array: np.ndarray[Any, Any], dtype: Any) -> int:

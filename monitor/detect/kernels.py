@@ -12,9 +12,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import carray
 
-from monitor.kernel import REORDERED, kernel, pointer_to
+from monitor.kernel import REORDERED, array_at, kernel, pointer_to
 from monitor.normalise.exposure import exposure_of
 
 
@@ -244,10 +243,10 @@ def exposures_at(contents, addresses, numbers, bins, exposure):  # type: ignore[
     """Fit the exposures of maps of different references, see `judge_counts`. Out: `exposure`. Shape: (maps,)."""
     for m in range(contents.size):
         exposure[m] = exposure_of(
-            carray(pointer_to(contents[m]), (bins,), np.float64),
-            carray(pointer_to(addresses[m, 3]), (np.int64(addresses[m, 6]),), np.int32),
-            carray(pointer_to(addresses[m, 4]), (np.int64(addresses[m, 7]),), np.float64),
-            carray(pointer_to(addresses[m, 5]), (np.int64(addresses[m, 8]),), np.int32),
+            array_at(pointer_to(contents[m]), (bins,), np.float64),
+            array_at(pointer_to(addresses[m, 3]), (np.int64(addresses[m, 6]),), np.int32),
+            array_at(pointer_to(addresses[m, 4]), (np.int64(addresses[m, 7]),), np.float64),
+            array_at(pointer_to(addresses[m, 5]), (np.int64(addresses[m, 8]),), np.int32),
             numbers[m, 1],
         )
 
@@ -292,10 +291,10 @@ def judge_counts(  # type: ignore[no-untyped-def]
     sum_m = np.empty((nx + 1, ny + 1))
     place = np.empty((scales.shape[0], 2), dtype=np.int64)
     for m in range(contents.size):
-        content = carray(pointer_to(contents[m]), (bins,), np.float64)
-        rate = carray(pointer_to(addresses[m, 0]), (bins,), np.float64)
-        systematic = carray(pointer_to(addresses[m, 1]), (bins,), np.float64)
-        live = carray(pointer_to(addresses[m, 2]), (bins,), np.bool_)
+        content = array_at(pointer_to(contents[m]), (bins,), np.float64)
+        rate = array_at(pointer_to(addresses[m, 0]), (bins,), np.float64)
+        systematic = array_at(pointer_to(addresses[m, 1]), (bins,), np.float64)
+        live = array_at(pointer_to(addresses[m, 2]), (bins,), np.bool_)
         count_planes(
             content,
             rate,

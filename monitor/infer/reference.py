@@ -111,7 +111,7 @@ class Reference:
         systematic = np.ascontiguousarray(self.systematic, dtype=np.float64).ravel()
         live = np.ascontiguousarray(self.live, dtype=np.bool_).ravel()
         grid = self.blocks
-        kept = (rate, systematic, live, grid.block, grid.rate, grid.sample)
+        kept: tuple[AnyArray, ...] = (rate, systematic, live, grid.block, grid.rate, grid.sample)
         dtypes = (np.float64, np.float64, np.bool_, np.int32, np.float64, np.int32)
         addresses = [address_of(a, d) for a, d in zip(kept, dtypes, strict=True)]
         numbers = (

@@ -57,7 +57,7 @@ def block_grid(rate: FloatArray, typical_exposure: float = 1.0) -> BlockGrid:
     for b in (1, 3, 5, 7, 9):
         columns = -(-flat.shape[1] // b)
         index = (ix // b) * columns + iy // b
-        sums = np.bincount(index.ravel(), weights=np.where(live, flat, 0.0).ravel())
+        sums = np.bincount(index.ravel(), weights=np.where(live, flat, 0.0).ravel()).astype(np.float64)
         filled = sums > 0
         if not filled.any() or b == 9 or np.median(sums[filled]) * typical_exposure >= MIN_BLOCK_CONTENT:
             break

@@ -37,7 +37,7 @@ def _source(method: Any) -> str:
 
 
 def _receive(self: Any) -> tuple[bytes, Exception | None]:
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             data = self._sock.recv(READ_BYTES)

@@ -132,7 +132,7 @@ def quartiles_of(figure: list[tuple[float, float, float]]) -> tuple[float, float
 
 
 def histogram_of(figure: list[tuple[float, float, float]]) -> FloatArray:
-    """A map that holds the printed contents and has the thesis's quartiles; its first quartile is 0, as in figure 44."""
+    """A map that holds the printed contents and has the quartiles of the printed histogram, the first of them 0."""
     median, width = quartiles_of(figure)
     most = 2 * max(width, *(occ for occ, _, _ in figure))
     return np.array([[0.0] * 35 + [median] * 30 + [width] * 20 + [most] * 15 + [occ for occ, _, _ in figure]])
