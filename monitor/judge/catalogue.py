@@ -60,6 +60,11 @@ class Catalogue:
         self._exact = {glob: pair for pair in reversed(self._models) for glob in pair[0].card.histogram_types}
         self._known: dict[str, Entry] = {}
 
+    def prepare(self) -> None:
+        """Build what expectations build when they are first used, before the first message waits for it."""
+        for expected in (*self._references.values(), *(pair[1] for pair in self._models)):
+            _ = expected.reference.table, expected.reference.unsteadiness
+
     def __getitem__(self, key: str) -> Entry:
         entry = self._known.get(key)
         if entry is None:

@@ -101,6 +101,7 @@ class Daemon:
         keep_buffers()
         # Kernels compile, or load from their cache, before the first message.
         warm_up()
+        self.catalogue.prepare()
         with ExitStack() as stack:
             if settings.service.metrics:
                 page = MetricsPage(
