@@ -87,7 +87,7 @@ def _attempt(
     if log.exists():
         log.replace(log.with_suffix(".log.1"))
     if cluster is None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+        cluster = new_cluster(uuid.uuid4().bytes)
         with _spawned(java.format_command(machine, class_path, cluster, _PROPERTIES), data, claim) as child:
             _wait(child, log, None)
     token = process.new_token()
@@ -152,6 +152,15 @@ def _choose(data: Path) -> int:
     """Return the last port on this directory if it is still free, else any free one."""
     known = state.load(data)
     return known.port if known and ports.is_free(known.port) else ports.choose()
+
+
+def new_cluster(random: bytes) -> str:
+    """Return a cluster id, 22 characters of base64, for 16 random bytes.
+
+    One that begins with a hyphen would be taken for an option by Kafka's own tools.
+    """
+    first = random[0] & 0x7F
+    return base64.urlsafe_b64encode(bytes([first]) + random[1:]).decode("ascii").rstrip("=")
 
 
 def _cluster(kafka: Path) -> str | None:

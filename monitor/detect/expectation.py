@@ -57,20 +57,22 @@ class ExpectationDetector:
             raise ValueError(
                 f"detector 'expectation' has no {sorted(unknown)}; thresholds are {sorted(DEFAULT_THRESHOLDS)}"
             )
-        self._thresholds = {**DEFAULT_THRESHOLDS, **settings.thresholds}
-        self._limits: dict[tuple[tuple[int, int], bool], FloatArray] = {}
+        self._thresholds = dict(settings.thresholds)
 
     def judge(self, intervals: Sequence[Interval], expected: Sequence[Expected]) -> list[Finding]:
         """Judge intervals of one shape, each against its own expectation."""
-        scales, limits = self._scales(expected[0].reference, quick=True)
+        scales, strips = _window_sizes(_shape2(expected[0].reference), quick=True)
+        bins = np.array([self._threshold(e.reference, "bin") for e in expected])
+        limits = np.where(strips, np.array([[self._threshold(e.reference, "strip")] for e in expected]), bins[:, None])
+        worth = float(limits.min(initial=math.inf))
         best = np.empty((len(intervals), len(scales)))
         chance = np.ones(len(intervals))
         odd = np.zeros(len(intervals), dtype=bool)
         if expected[0].reference.profile:
             exposure = np.ones(len(intervals))
-            rates: Sequence[FloatArray] = self._judge_profiles(intervals, expected, scales, best, chance)
+            rates: Sequence[FloatArray] = self._judge_profiles(intervals, expected, scales, worth, best, chance)
         else:
-            exposure, rates = self._judge_counts(intervals, expected, scales, best, chance, odd)
+            exposure, rates = self._judge_counts(intervals, expected, scales, worth, best, chance, odd)
         loud = odd | (np.abs(best) >= limits).any(axis=1)
         scores = np.abs(best).max(axis=1, initial=0.0)
         return [
@@ -87,6 +89,7 @@ class ExpectationDetector:
         intervals: Sequence[Interval],
         expected: Sequence[Expected],
         scales: IntArray,
+        worth: float,
         best: FloatArray,
         chance: FloatArray,
     ) -> list[FloatArray]:
@@ -95,7 +98,7 @@ class ExpectationDetector:
             reference = one.reference
             rate = self._rates(_trusted(reference, interval)[None], np.ones(1), one)[0]
             planes = _Planes(reference, interval.contents.ravel(), rate, 1.0, interval)
-            best[m] = _scan(reference, planes, scales, min(self._thresholds.values()))[0]
+            best[m] = _scan(reference, planes, scales, worth)[0]
             chance[m] = kernels.look_elsewhere(best[m], *_shape2(reference), scales)
             rates.append(rate)
         return rates
@@ -105,6 +108,7 @@ class ExpectationDetector:
         intervals: Sequence[Interval],
         expected: Sequence[Expected],
         scales: IntArray,
+        worth: float,
         best: FloatArray,
         chance: FloatArray,
         odd: BoolArray,
@@ -128,7 +132,7 @@ class ExpectationDetector:
             nx,
             ny,
             scales,
-            min(self._thresholds.values()),
+            worth,
             np.array([NEW_LIFE_ENTRIES * e.reference.unit for e in expected]),
             np.array([self._silent_from(e.reference, 1.0) for e in expected]),
             best,
@@ -168,15 +172,10 @@ class ExpectationDetector:
         )
         return rate
 
-    def _scales(self, reference: Reference, quick: bool) -> tuple[IntArray, FloatArray]:
-        """Return window sizes, shape (scales, 2), and their thresholds, shape (scales,)."""
-        shape = _shape2(reference)
-        sizes, strips = _window_sizes(shape, quick)
-        limits = self._limits.get((shape, quick))
-        if limits is None:
-            limits = np.where(strips, self._thresholds["strip"], self._thresholds["bin"])
-            self._limits[shape, quick] = limits
-        return sizes, limits
+    def _threshold(self, reference: Reference, shape: str) -> float:
+        """Return a threshold in standard deviations: the configuration's, else the model's, else the default."""
+        own = self._thresholds.get(shape)
+        return own if own is not None else reference.thresholds.get(shape, DEFAULT_THRESHOLDS[shape])
 
     def _unexpected(self, reference: Reference, contents: FloatArray) -> BoolArray:
         """Bins that are alive where nothing ever was (new life). Shape: (bins,)."""
@@ -185,7 +184,7 @@ class ExpectationDetector:
             return np.zeros_like(candidates)
         # Nothing in exposure E leaves room for a rate of about one entry in E.
         p = stats.poisson.sf(contents[candidates] / reference.unit - 1.0, 1.0 / reference.exposure)
-        candidates[candidates] = p < stats.norm.sf(self._thresholds["bin"])
+        candidates[candidates] = p < stats.norm.sf(self._threshold(reference, "bin"))
         return candidates
 
     def _silent_from(self, reference: Reference, width: float) -> float:
@@ -196,7 +195,7 @@ class ExpectationDetector:
         """
         if reference.profile:
             return math.inf
-        threshold = self._thresholds["bin"]
+        threshold = self._threshold(reference, "bin")
         if (
             reference.unsteadiness * math.sqrt(1.0 + 1.0 / max(1, reference.references)) * max(width, 1.0) * threshold
             >= 1.0
@@ -209,9 +208,11 @@ class ExpectationDetector:
         reference = expected.reference
         low, high = (np.zeros(contents.size, dtype=bool) for _ in range(2))
         high |= self._unexpected(reference, contents)
-        scales, limits = self._scales(reference, quick=False)
+        scales, strips = _window_sizes(_shape2(reference), quick=False)
+        limits = np.where(strips, self._threshold(reference, "strip"), self._threshold(reference, "bin"))
         penalty = 2.0 * np.log([_windows(s, reference) for s in scales])
         width, score, first_best = 1.0, 0.0, np.zeros(len(scales))
+        found = np.zeros(contents.size)
         planes = _Planes(reference, contents, rate, 1.0, interval)
         for attempt in range(MAX_SHAPES):
             wrong = low | high
@@ -233,9 +234,10 @@ class ExpectationDetector:
                 break
             # A bin belongs to what was found first: the rest of a window that crosses it is another matter.
             (low if z[pick] < 0 else high)[window & ~wrong] = True
+            found[window & ~wrong] = z[pick]
         # What no window showed, because few references leave a systematic open, but is at zero all the same.
         low |= (contents == 0) & ~high & reference.live.ravel() & (planes.mu >= self._silent_from(reference, width))
-        shapes = self._shapes(contents, planes, reference, low, high, width)
+        shapes = self._shapes(contents, planes, reference, low, high, width, found)
         score = max([score, *(abs(s.significance) for s in shapes)])
         warning = ""
         if width > WIDE:
@@ -285,11 +287,19 @@ class ExpectationDetector:
         low: BoolArray,
         high: BoolArray,
         width: float,
+        found: FloatArray,
     ) -> list[Shape]:
         full = _Planes(reference, contents, planes.rate, planes.exposure, planes.interval)
         shape = reference.shape
         shapes: list[Shape] = []
         known = full.judged | self._unexpected(reference, contents)
+
+        def significance(own: BoolArray) -> float:
+            """Return that of the whole, or of its most significant part: what bins share may hide what one shows."""
+            whole = full.significance(own.ravel()) / width
+            part = float(found[own.ravel()][np.argmax(np.abs(found[own.ravel()]))])
+            return part if abs(part) > abs(whole) and part * whole >= 0 else whole
+
         for area, is_low in ((low, True), (high, False)):
             shapes += shapes_of(
                 area.reshape(shape),
@@ -297,7 +307,7 @@ class ExpectationDetector:
                 known.reshape(shape),
                 contents.reshape(shape),
                 full.mu.reshape(shape),
-                lambda own: full.significance(own.ravel()) / width,
+                significance,
                 is_low,
                 reference.profile,
             )

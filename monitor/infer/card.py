@@ -52,7 +52,7 @@ class Card(BaseModel):
     """Sum of their exposures in average lumisections."""
     training_runs: tuple[int, ...] = ()
     thresholds: dict[str, float] = Field(default_factory=dict)
-    """Thresholds in standard deviations by shape (``bin``, ``strip``); configuration overrides them."""
+    """Thresholds in standard deviations by shape (``bin``, ``strip``); configuration goes before them."""
     seed: int | None = None
     software: str = ""
     """Name and version of what made it."""

@@ -159,6 +159,7 @@ def _reference(session: ort.InferenceSession, card: Card, file: str) -> Referenc
         dispersion=card.dispersion,
         counts=card.counts,
         degrees_of_freedom=card.degrees_of_freedom,
+        thresholds=card.thresholds,
         references=card.references,
         exposure=card.exposure,
     )

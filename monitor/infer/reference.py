@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -63,6 +64,8 @@ class Reference:
     """Whether contents are whole numbers of entries."""
     degrees_of_freedom: float = 1e9
     """How well the systematic is known; few references leave few degrees of freedom."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """What its maker says a detector should use, in standard deviations; configuration goes before it."""
     references: int = 1
     """Number of reference intervals."""
     exposure: float = 1.0

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 import monitor
+from monitor.detect.expectation import DEFAULT_THRESHOLDS
 from monitor.errors import HistwatchError
 from monitor.infer import Card, Reference
 from monitor.infer.card import METADATA_KEY
@@ -110,6 +111,7 @@ def train(
         degrees_of_freedom=round(reference.degrees_of_freedom, 3),
         references=reference.references,
         exposure=reference.exposure,
+        thresholds=DEFAULT_THRESHOLDS,
         training_runs=tuple(sorted({i.run for i in filled})),
         seed=seed,
         software=f"histwatch {monitor.__version__}",

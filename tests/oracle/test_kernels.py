@@ -163,7 +163,12 @@ def test_no_variance_is_no_significance() -> None:
 
 
 @given(
-    st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.floats(0.0, 1e6), st.booleans(), st.floats(0, 1), st.floats(1, 1e9)
+    st.floats(-1e6, 1e6),
+    st.floats(1e-6, 1e6),
+    st.one_of(st.just(0.0), st.floats(1e-40, 1e6)),
+    st.booleans(),
+    st.floats(0, 1),
+    st.floats(1, 1e9),
 )
 @settings(max_examples=300, deadline=None)
 def test_it_has_the_sign_of_the_deviation_and_is_finite(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from monitor.detect.base import Expected, Finding
-from monitor.infer import Reference
+from monitor.infer import Model, Reference, load_model
+from monitor.learn.autoencoder import train
 from monitor.snapshot import AnyArray, Axis, FloatArray, Kind, Snapshot
 from monitor.verdict import Shape
 from monitor.window import Interval, State
@@ -149,3 +151,49 @@ def make_shape(*bins: tuple[int, ...], sign: str = "dead", **changes: Any) -> Sh
         "expected": 100.0,
     }
     return Shape(**(fields | changes))
+
+
+# Trained models
+
+SHAPES = {Kind.TH1: (60,), Kind.TH2: (48, 32), Kind.TPROFILE: (60,), Kind.TPROFILE2D: (30, 20)}
+SPREAD = 5.0
+"""Standard deviation of one entry of the profiles."""
+ENTRIES = 400.0
+"""Mean entries of their bins."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model made of good intervals, with the truth they were drawn from."""
+
+    kind: Kind
+    rate: FloatArray
+    """Expected counts per bin, or for a profile the mean of each bin."""
+    content: bytes
+    """The ONNX file."""
+    model: Model
+
+    @property
+    def expected(self) -> Expected:
+        return Expected(self.model.reference, self.model, "exposure")
+
+    def sample(self, seed: int, fault: Callable[[FloatArray], FloatArray] | None = None) -> Interval:
+        """A new interval, with a fault in its expected counts (or means) if one is given."""
+        return sample(self.kind, self.rate if fault is None else fault(self.rate.copy()), seed)
+
+
+def sample(kind: Kind, rate: FloatArray, seed: int, exposure: float = 1.0) -> Interval:
+    rng = np.random.default_rng(seed)
+    if not kind.is_profile:
+        return make_interval(rng.poisson(rate * exposure), kind=kind, run=seed)
+    entries = rng.poisson(ENTRIES * exposure, rate.shape).astype(float)
+    mean = rate + rng.normal(0.0, SPREAD, rate.shape) / np.sqrt(np.maximum(entries, 1.0))
+    return profile_interval(mean, SPREAD, entries, run=seed)
+
+
+def trained_on(kind: Kind, number: int = 12, rank: int = 2) -> Trained:
+    rate = smooth_rate(SHAPES[kind], 50.0 if kind.is_profile else 400.0)
+    exposures = np.random.default_rng(0).uniform(0.7, 1.3, number)
+    intervals = [sample(kind, rate, 1000 + n, exposure) for n, exposure in enumerate(exposures)]
+    content, _ = train(intervals, name=f"model of {kind.value}", version="1", rank=rank, seed=0)
+    return Trained(kind, rate, content, load_model(content, f"{kind.value}.onnx"))
