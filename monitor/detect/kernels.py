@@ -13,8 +13,14 @@ import math
 
 import numpy as np
 
+from monitor.detect.tails import poisson_sigmas
 from monitor.kernel import REORDERED, array_at, kernel, pointer_to
 from monitor.normalise.exposure import exposure_of
+
+EXACT_BELOW = 50.0
+"""Expected counts below which the Poisson tail is summed up; above, its deviance is as good."""
+_SUMMED = 30.0
+"""Standard deviations beyond which a tail is too small a number to be summed."""
 
 
 @kernel(
@@ -43,11 +49,10 @@ def count_planes(  # type: ignore[no-untyped-def]
 def significance(deviation, variance, expected, counts, systematic_variance, dof):  # type: ignore[no-untyped-def]
     """Return the signed significance of a sum, in standard deviations.
 
-    For counts the Poisson deviance of the sum, scaled to the effective number of entries mu^2/V (where V exceeds mu
-    because of systematics, a map behaves like one of fewer entries); for means the pull, tamed where it is positive.
-    The systematic's few degrees of
-    freedom turn the result from t to normal (Wallace 1959) with dof (V/V_systematic)^2, so that statistics stay
-    Gaussian.
+    For counts the Poisson tail (few counts) or deviance of the sum, scaled to the effective number of entries mu^2/V
+    (where V exceeds mu because of systematics, a map behaves like one of fewer entries); for means the pull, tamed
+    where it is positive. The systematic's few degrees of freedom turn the result from t to normal (Wallace 1959) with
+    dof (V/V_systematic)^2, so that statistics stay Gaussian.
     """
     if variance <= 0.0:
         return 0.0
@@ -61,9 +66,12 @@ def significance(deviation, variance, expected, counts, systematic_variance, dof
         x = max(expected + deviation, 0.0) * scale
         deviance = 2.0 * ((x * np.log(x / mu) if x > 0.0 else 0.0) - (x - mu))
         z = np.sqrt(max(deviance, 0.0))
-        if deviation < 0.0:
-            z = -z
-        z += 1.0 / (6.0 * np.sqrt(mu))
+        if z < _SUMMED and mu < EXACT_BELOW:
+            z = poisson_sigmas(x, mu)
+        elif deviation < 0.0:
+            z = 1.0 / (6.0 * np.sqrt(mu)) - z
+        else:
+            z += 1.0 / (6.0 * np.sqrt(mu))
     elif deviation > 0.0 and expected > 0.0:
         # A mean of few positive values is skewed upwards: the gamma distribution's cube root (Wilson and Hilferty
         # 1931) never calls an excess more significant than it is. Deficits keep the pull, which overstates none.

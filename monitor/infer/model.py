@@ -84,7 +84,11 @@ def load_model(content: bytes, file: str, threads: int = 1) -> Model:
         session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a dozen unrelated classes; all mean "this file cannot be used"
         raise ModelError(f"model {file}: ONNX Runtime refuses it, {' '.join(str(error).split())[:200]}") from error
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        _ = [node.name for node in (*session.get_inputs(), *session.get_outputs())]
+    except UnicodeDecodeError as error:
+        raise ModelError(f"model {file}: a card or names that are not UTF-8") from error
     if text is None:
         raise ModelError(f"model {file}: no card; store it as JSON under the metadata key '{METADATA_KEY}'")
     try:

@@ -1,0 +1,524 @@
+"""The contract that every detector keeps, and what each of the two finds.
+
+A new one in `DETECTORS` is judged by the contract without a line added.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import (
+    SHAPE,
+    SPREAD,
+    Trained,
+    bins_of,
+    expect,
+    good_intervals,
+    make_interval,
+    make_reference,
+    poisson_map,
+    profile_interval,
+    smooth_rate,
+)
+
+from monitor.detect.base import Detector, Expected, Finding, Settings
+from monitor.detect.dbscan import DbscanDetector
+from monitor.detect.expectation import ExpectationDetector
+from monitor.detect.registry import DETECTORS
+from monitor.normalise import SCALES
+from monitor.snapshot import AnyArray, FloatArray, Kind
+from monitor.window import Interval
+
+every_detector = pytest.mark.parametrize("name", sorted(DETECTORS))
+every_kind = pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.value)
+Models = dict[Kind, Trained]
+Fault = Callable[[FloatArray], FloatArray]
+
+
+def make(name: str) -> Detector:
+    return DETECTORS[name](Settings())
+
+
+def one(detector: Detector, interval: Interval, expected: Expected) -> Finding:
+    (finding,) = detector.judge([interval], [expected])
+    return finding
+
+
+def scaled(where: Any, factor: float) -> Fault:
+    def fault(rate: FloatArray) -> FloatArray:
+        rate[where] *= factor
+        return rate
+
+    return fault
+
+
+def assert_reliable(finding: Finding, interval: Interval) -> None:
+    """Whatever is said must be publishable and about this histogram."""
+    assert finding.bad == bool(finding.shapes)
+    assert np.isfinite(finding.score)
+    assert finding.score >= 0.0
+    assert finding.p_value is None or 0.0 <= finding.p_value <= 1.0
+    assert finding.exposure is None or (np.isfinite(finding.exposure) and finding.exposure >= 0.0)
+    for shape in finding.shapes:
+        json.dumps(shape.to_json(), allow_nan=False)
+        assert shape.kind in ("bin", "spot", "strip", "layer", "region", "map")
+        assert (shape.kind in ("strip", "layer")) == (shape.axis is not None) == (shape.index is not None)
+        assert len(set(shape.bins)) == len(shape.bins) > 0
+        for where in shape.bins:
+            assert len(where) == interval.contents.ndim
+            assert all(0 <= i < n for i, n in zip(where, interval.contents.shape, strict=True))
+        if shape.sign in ("dead", "low"):
+            assert shape.significance <= 0.0
+            assert shape.observed <= shape.expected
+        else:
+            assert shape.sign in ("high", "hot")
+            assert shape.significance >= 0.0
+            assert shape.observed >= shape.expected
+    # A bin cannot hold too little and too much.
+    assert len(bins_of(finding)) == sum(len(shape.bins) for shape in finding.shapes)
+
+
+def faulty(trained: Trained, number: int = 6) -> list[Interval]:
+    """Good and bad intervals in turn."""
+    faults: list[Fault | None] = [None, scaled(np.s_[3:6], 0.2), None, scaled(np.s_[0], 3.0)]
+    return [trained.sample(50 + n, faults[n % len(faults)]) for n in range(number)]
+
+
+# The contract
+
+
+@every_detector
+def test_a_detector_goes_by_its_name(name: str) -> None:
+    assert make(name).name == name
+    assert name.isidentifier()
+
+
+@every_detector
+@every_kind
+def test_the_same_intervals_give_the_same_findings(name: str, kind: Kind, trained_by_kind: Models) -> None:
+    trained = trained_by_kind[kind]
+    intervals = faulty(trained)
+    detector, expected = make(name), [trained.expected] * len(intervals)
+    first = detector.judge(intervals, expected)
+    assert any(f.bad for f in first)
+    for finding, interval in zip(first, intervals, strict=True):
+        assert_reliable(finding, interval)
+    # Whatever it saw before, and whoever asks.
+    detector.judge(intervals[::-1], expected)
+    assert detector.judge(intervals, expected) == first
+    assert make(name).judge(intervals, expected) == first
+
+
+@every_detector
+@every_kind
+def test_a_batch_says_what_its_intervals_say_one_by_one(name: str, kind: Kind, trained_by_kind: Models) -> None:
+    intervals = faulty(trained_by_kind[kind])
+    for expected in (trained_by_kind[kind].expected, Expected(trained_by_kind[kind].model.reference)):
+        together = make(name).judge(intervals, [expected] * len(intervals))
+        for interval, finding in zip(intervals, together, strict=True):
+            alone = one(make(name), interval, expected)
+            # A model's float32 sums depend on the size of the batch in the last digits.
+            assert alone.score == pytest.approx(finding.score, rel=1e-3)
+            assert [s.bins for s in alone.shapes] == [s.bins for s in finding.shapes]
+
+
+@every_detector
+def test_every_interval_has_its_own_expectation(name: str) -> None:
+    rates = [smooth_rate(mean=mean) for mean in (50.0, 400.0, 3000.0)]
+    expected = [expect(rate) for rate in rates]
+    intervals = [make_interval(poisson_map(rate, n)) for n, rate in enumerate(rates)]
+    detector = make(name)
+    for order in ((0, 1, 2), (2, 0, 1)):
+        found = detector.judge([intervals[n] for n in order], [expected[n] for n in order])
+        assert found == [one(detector, intervals[n], expected[n]) for n in order]
+
+
+@every_detector
+@every_kind
+def test_nothing_that_is_given_is_changed(name: str, kind: Kind, trained_by_kind: Models) -> None:
+    trained = trained_by_kind[kind]
+    intervals = faulty(trained)
+    reference = trained.model.reference
+    arrays = [a for i in intervals for a in (i.contents, i.variances, i.entries) if a is not None]
+    arrays += [reference.rate, reference.systematic]
+    before = [a.copy() for a in arrays]
+    make(name).judge(intervals, [trained.expected] * len(intervals))
+    for array, copy in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def corner(value: float) -> Fault:
+    def fault(contents: FloatArray) -> FloatArray:
+        contents.flat[0] = value
+        return contents
+
+    return fault
+
+
+ODD: dict[str, Fault] = {
+    "empty": np.zeros_like,
+    "constant": lambda c: np.full_like(c, 7.0),
+    "one entry": lambda c: corner(1.0)(np.zeros_like(c)),
+    "all in one bin": lambda c: corner(1e6)(np.zeros_like(c)),
+    "huge": lambda c: np.full_like(c, 1e30),
+    "huge bin": corner(1e12),
+    "tiny": lambda c: c * 1e-30,
+    "negative": np.negative,
+    "negative bin": corner(-1e6),
+}
+
+
+@every_detector
+@every_kind
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_maps_get_a_finding(name: str, kind: Kind, odd: str, trained_by_kind: Models) -> None:
+    trained = trained_by_kind[kind]
+    good = trained.sample(60)
+    interval = replace(good, contents=ODD[odd](good.contents.copy()))
+    for expected in (trained.expected, Expected(trained.model.reference)):
+        assert_reliable(one(make(name), interval, expected), interval)
+
+
+@every_detector
+@pytest.mark.parametrize("shape", [(1,), (2,), (1, 1), (1, 30), (30, 1), (2, 2), (400,)], ids=str)
+def test_odd_binnings_get_a_finding(name: str, shape: tuple[int, ...]) -> None:
+    rate = smooth_rate(shape)
+    for contents in (poisson_map(rate, 1), np.zeros(shape), rate * 10.0):
+        interval = make_interval(contents)
+        assert_reliable(one(make(name), interval, expect(rate)), interval)
+
+
+@every_detector
+def test_a_map_that_is_expected_to_be_empty_gets_a_finding(name: str) -> None:
+    for contents in (np.zeros(SHAPE), np.full(SHAPE, 10.0)):
+        interval = make_interval(contents)
+        assert_reliable(one(make(name), interval, expect(np.zeros(SHAPE))), interval)
+
+
+@every_detector
+@pytest.mark.parametrize("settings", [Settings(thresholds={"bim": 5.0}), Settings(options={"bim": 5})])
+def test_settings_that_it_does_not_know_are_refused_by_name(name: str, settings: Settings) -> None:
+    with pytest.raises(ValueError, match=rf"detector '{name}' has no \['bim'\]; \w+ are "):
+        DETECTORS[name](settings)
+
+
+# The expectation detector
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault, and the one shape that it must be named as."""
+
+    where: Any
+    factor: float
+    kind: str
+    sign: str
+    axis: str | None = None
+    index: int | None = None
+    model: Kind = Kind.TH2
+
+    def bins(self, shape: tuple[int, ...]) -> set[tuple[int, ...]]:
+        hit = np.zeros(shape, dtype=bool)
+        hit[self.where] = True
+        return {tuple(int(i) for i in b) for b in np.argwhere(hit)}
+
+
+FAULTS = {
+    "dead bin": Case(np.s_[20, 10], 0.0, "bin", "dead"),
+    "hot bin": Case(np.s_[20, 10], 5.0, "bin", "hot"),
+    "low bin": Case(np.s_[20, 10], 0.5, "bin", "low"),
+    "high bin": Case(np.s_[20, 10], 1.6, "bin", "high"),
+    "dead corner": Case(np.s_[0, 0], 0.0, "bin", "dead"),
+    "hot corner": Case(np.s_[47, 31], 4.0, "bin", "hot"),
+    "dead spot": Case(np.s_[20:25, 10:15], 0.0, "spot", "dead"),
+    "high spot": Case(np.s_[20:25, 10:15], 1.6, "spot", "high"),
+    "low spot": Case(np.s_[30:33, 20:23], 0.6, "spot", "low"),
+    "spot in the corner": Case(np.s_[43:, 27:], 0.0, "spot", "dead"),
+    "dead strip": Case(np.s_[7, :], 0.0, "strip", "dead", "x", 7),
+    "dead strip across": Case(np.s_[:, 7], 0.0, "strip", "dead", "y", 7),
+    "strip at 70 %": Case(np.s_[7, :], 0.7, "strip", "low", "x", 7),
+    "strip across at 70 %": Case(np.s_[:, 7], 0.7, "strip", "low", "y", 7),
+    "strip at 90 %": Case(np.s_[7, :], 0.9, "strip", "low", "x", 7),
+    "strip at 110 %": Case(np.s_[:, 20], 1.1, "strip", "high", "y", 20),
+    "first strip": Case(np.s_[0, :], 0.0, "strip", "dead", "x", 0),
+    "last strip across": Case(np.s_[:, 31], 0.7, "strip", "low", "y", 31),
+    "dead layer": Case(np.s_[8:11, :], 0.0, "layer", "dead", "x", 8),
+    "low layer across": Case(np.s_[:, 20:23], 0.85, "layer", "low", "y", 20),
+    "dead sector": Case(np.s_[12:18, :], 0.0, "layer", "dead", "x", 12),
+    "sector at 80 %": Case(np.s_[12:18, :], 0.8, "layer", "low", "x", 12),
+    "last sector": Case(np.s_[42:, :], 0.5, "layer", "low", "x", 42),
+    "dead half": Case(np.s_[:24, :], 0.0, "layer", "dead", "x", 0),
+    "dead quarter": Case(np.s_[:24, :16], 0.0, "region", "dead"),
+    "bin of a 1-D": Case(np.s_[0], 0.0, "bin", "dead", model=Kind.TH1),
+    "range of a 1-D": Case(np.s_[40:46], 0.0, "spot", "dead", model=Kind.TH1),
+    "high range of a 1-D": Case(np.s_[10:13], 1.5, "spot", "high", model=Kind.TH1),
+    "bin of a profile": Case(np.s_[7, 3], 1.2, "bin", "high", model=Kind.TPROFILE2D),
+    "low bin of a profile": Case(np.s_[29, 19], 0.8, "bin", "low", model=Kind.TPROFILE2D),
+    "spot of a profile": Case(np.s_[10:15, 3:8], 0.9, "spot", "low", model=Kind.TPROFILE2D),
+    "strip of a profile": Case(np.s_[7, :], 0.93, "strip", "low", "x", 7, model=Kind.TPROFILE2D),
+    "strip across of a profile": Case(np.s_[:, 0], 1.07, "strip", "high", "y", 0, model=Kind.TPROFILE2D),
+    "range of a 1-D profile": Case(np.s_[20:25], 1.15, "spot", "high", model=Kind.TPROFILE),
+}
+
+
+@every_kind
+def test_good_maps_are_silent(kind: Kind, trained_by_kind: Models) -> None:
+    trained = trained_by_kind[kind]
+    good = [trained.sample(2000 + n) for n in range(200)]
+    found = ExpectationDetector().judge(good, [trained.expected] * len(good))
+    assert [f.shapes for f in found if f.bad] == []
+    assert not any(f.warning for f in found)
+    assert min(f.p_value or 0.0 for f in found) > 1e-5
+    if not kind.is_profile:
+        # One unit is the average of the references, and they were drawn with 0.7 to 1.3.
+        assert np.mean([f.exposure for f in found]) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_named_as_what_it_is(fault: str, trained_by_kind: Models) -> None:
+    case = FAULTS[fault]
+    trained = trained_by_kind[case.model]
+    finding = one(ExpectationDetector(), trained.sample(3, scaled(case.where, case.factor)), trained.expected)
+    assert_reliable(finding, trained.sample(3))
+    (shape,) = finding.shapes
+    assert (shape.kind, shape.sign, shape.axis, shape.index) == (case.kind, case.sign, case.axis, case.index)
+    assert set(shape.bins) == case.bins(trained.rate.shape)
+    combine = np.mean if case.model.is_profile else np.sum
+    wanted = float(combine(trained.rate[case.where]))
+    # Against the reference's average exposure, of which this interval has one.
+    assert shape.expected == pytest.approx(wanted, rel=0.1)
+    assert finding.score >= abs(shape.significance) > 5.0
+
+
+@pytest.mark.parametrize("fault", ["dead bin", "high spot", "strip at 70 %", "sector at 80 %"])
+def test_the_same_is_found_without_a_model(fault: str, trained: Trained) -> None:
+    case = FAULTS[fault]
+    finding = one(
+        ExpectationDetector(), trained.sample(3, scaled(case.where, case.factor)), Expected(trained.model.reference)
+    )
+    (shape,) = finding.shapes
+    assert (shape.kind, shape.sign) == (case.kind, case.sign)
+    assert set(shape.bins) == case.bins(trained.rate.shape)
+
+
+def test_several_faults_are_named_one_by_one(trained: Trained) -> None:
+    def fault(rate: FloatArray) -> FloatArray:
+        rate[30:35, 20:25] = 0.0
+        rate[7, :] *= 0.7
+        rate[40, 3] *= 6.0
+        return rate
+
+    finding = one(ExpectationDetector(), trained.sample(4, fault), trained.expected)
+    assert {(s.kind, s.sign) for s in finding.shapes} == {("spot", "dead"), ("strip", "low"), ("bin", "hot")}
+    truth = {(x, y) for x in range(30, 35) for y in range(20, 25)} | {(7, y) for y in range(32)} | {(40, 3)}
+    assert bins_of(finding) == truth
+
+
+def test_a_whole_map_that_is_scaled_is_only_another_exposure(trained: Trained) -> None:
+    finding = one(ExpectationDetector(), trained.sample(5, lambda rate: rate * 7.0), trained.expected)
+    assert not finding.bad
+    assert finding.exposure == pytest.approx(7.0, rel=0.05)
+
+
+def test_a_bin_that_comes_alive_is_found() -> None:
+    rate = smooth_rate()
+    rate[5:8, 5:8] = 0.0
+    contents = poisson_map(rate, 1)
+    detector = ExpectationDetector()
+    assert not one(detector, make_interval(contents), expect(rate)).bad
+    contents[6, 6] = 50.0
+    (shape,) = one(detector, make_interval(contents), expect(rate)).shapes
+    assert (shape.kind, shape.sign, shape.bins) == ("bin", "hot", ((6, 6),))
+
+
+def test_thresholds_are_those_that_are_set(trained: Trained) -> None:
+    weak = trained.sample(3, scaled(np.s_[7, :], 0.9))
+    for threshold, found in ((8.0, True), (30.0, False)):
+        detector = ExpectationDetector(Settings(thresholds={"strip": threshold, "bin": 30.0}))
+        assert one(detector, weak, trained.expected).bad == found
+
+
+def test_a_known_scatter_is_no_fault() -> None:
+    rate = smooth_rate(mean=5000.0)
+    rng = np.random.default_rng(1)
+    scattered = make_interval(rng.poisson(rate * rng.normal(1.0, 0.1, rate.shape)))
+    assert one(ExpectationDetector(), scattered, expect(rate)).warning
+    known = expect(rate, systematic=np.full(rate.shape, 0.1), coherent=0.02)
+    finding = one(ExpectationDetector(), scattered, known)
+    assert not finding.bad
+    assert not finding.warning
+
+
+def test_a_reference_that_aged_as_a_whole_is_doubted_and_names_no_bins() -> None:
+    rate = smooth_rate(mean=5000.0)
+    rng = np.random.default_rng(2)
+    aged = rate * rng.normal(1.0, 0.06, rate.shape)
+    finding = one(ExpectationDetector(), make_interval(rng.poisson(aged)), expect(rate, coherent=0.02))
+    assert not finding.bad
+    assert "the whole map differs" in finding.warning
+
+
+def test_with_few_references_a_silent_bin_is_found_and_the_doubt_is_said() -> None:
+    rate = smooth_rate(mean=1000.0)
+    systematic = np.full(rate.shape, 0.03)
+    few = expect(rate, systematic=systematic, coherent=0.01, degrees_of_freedom=2.0, references=2, exposure=2.0)
+    contents = poisson_map(rate, 3)
+    contents[4, 4] = 0.0
+    finding = one(ExpectationDetector(), make_interval(contents), few)
+    assert bins_of(finding) == {(4, 4)}
+    assert finding.note == "few references (2): small effects are missed"
+
+
+def test_bins_of_a_profile_without_entries_are_not_judged(trained_by_kind: Models) -> None:
+    trained = trained_by_kind[Kind.TPROFILE2D]
+    entries = np.full(trained.rate.shape, 300.0)
+    entries[5:9, 4:9] = 0.0
+    finding = one(ExpectationDetector(), profile_interval(trained.rate, SPREAD, entries), trained.expected)
+    assert not finding.bad
+
+
+def test_a_model_that_follows_a_drift_hides_it_and_not_a_fault() -> None:
+    """What the predictor says goes before the fixed rate."""
+    rate = smooth_rate()
+    drift = np.linspace(0.8, 1.2, rate.shape[0])[:, None] * rate
+
+    class Drifted:
+        def predict(self, maps: AnyArray) -> AnyArray:
+            return np.repeat(drift[None].astype(np.float32), len(maps), axis=0)
+
+    expected = Expected(make_reference(rate), Drifted(), "exposure")
+    good = poisson_map(drift, 4)
+    assert not one(ExpectationDetector(), make_interval(good), expected).bad
+    assert one(ExpectationDetector(), make_interval(good), expect(rate)).bad
+    good[5, 5] = 0.0
+    assert bins_of(one(ExpectationDetector(), make_interval(good), expected)) == {(5, 5)}
+
+
+# Thesis B's clustering: the modes of its section 4.4
+
+
+def outliers(mode: str, occupancy: FloatArray, **options: Any) -> set[tuple[int, ...]]:
+    """Anomalous bins, reconstruction error rising with occupancy as in figure 43."""
+    detector = DbscanDetector(Settings(options={"mode": mode, "eps_threshold": 0.05, **options}))
+    return {tuple(int(i) for i in b) for b in np.argwhere(detector.outliers(occupancy, occupancy**2))}
+
+
+def thesis_map() -> FloatArray:
+    """Strips of their own level, within which bins differ little; strip 0 is not filled."""
+    occupancy = np.repeat(np.linspace(0.35, 0.5, 9)[:, None], 30, axis=1)
+    occupancy += 0.001 * np.arange(30)
+    occupancy[0] = 0.0
+    return occupancy
+
+
+def test_global_finds_what_is_far_from_everything() -> None:
+    occupancy = thesis_map()
+    occupancy[3, 4], occupancy[3, 20] = 1.0, 0.85
+    assert outliers("global", occupancy) == {(3, 4), (3, 20)}
+
+
+def test_stripwise_finds_what_is_far_from_its_strip() -> None:
+    occupancy = thesis_map()
+    # Both values are ordinary in other strips.
+    occupancy[2, 7] = occupancy[8, 3]
+    occupancy[7, 9] = 0.0
+    assert outliers("global", occupancy) == set()
+    assert outliers("stripwise", occupancy) == {(2, 7), (7, 9)}
+
+
+def test_zonewise_looks_at_the_neighbours_too() -> None:
+    occupancy = thesis_map()
+    occupancy[2, 7] = 1.0
+    occupancy[2, 3] = 0.0
+    # As in figure 53: zeros of the neighbours make a cluster of more than minpts, so a zero stands out no more.
+    occupancy[1, :6] = occupancy[3, :6] = 0.0
+    assert {b for b in outliers("stripwise", occupancy) if b[0] == 2} == {(2, 3), (2, 7)}
+    assert {b for b in outliers("zonewise", occupancy) if b[0] == 2} == {(2, 7)}
+
+
+def test_zones_end_at_the_edges_of_the_map() -> None:
+    occupancy = thesis_map()
+    occupancy[8, 29] = occupancy[1, 0] = 1.0
+    assert {(8, 29), (1, 0)} <= outliers("zonewise", occupancy)
+
+
+@pytest.mark.parametrize("mode", ["stripwise", "zonewise"])
+def test_strips_without_content_are_skipped(mode: str) -> None:
+    occupancy = thesis_map()
+    error = occupancy**2
+    # A model that reconstructs one zero badly; in a strip with content that would stand out.
+    error[0, 29] = error[3, 29] = 1.0
+    detector = DbscanDetector(Settings(options={"mode": mode, "eps_threshold": 0.05}))
+    assert np.argwhere(detector.outliers(occupancy, error)).tolist() == [[3, 29]]
+
+
+@pytest.mark.parametrize(("minpts", "found"), [(2, False), (3, True), (10, True)])
+def test_minpts_is_the_largest_anomalous_cluster(minpts: int, found: bool) -> None:
+    occupancy = np.full((1, 40), 0.2)
+    occupancy[0, :3] = 0.9
+    assert outliers("global", occupancy, minpts=minpts) == ({(0, 0), (0, 1), (0, 2)} if found else set())
+
+
+@pytest.mark.parametrize(("eps", "found"), [(0.04, True), (0.06, False)])
+def test_eps_is_the_longest_step_within_a_cluster(eps: float, found: bool) -> None:
+    occupancy = np.linspace(0.0, 1.0, 41)
+    # A gap of twice the others' 0.025, in a plane where the error is constant.
+    occupancy = np.delete(occupancy, 38)
+    detector = DbscanDetector(Settings(options={"eps_threshold": eps, "minpts": 5}))
+    flags = detector.outliers(occupancy, np.zeros(40))
+    assert flags.sum() == (2 if found else 0)
+
+
+@pytest.mark.parametrize("mode", ["global", "stripwise", "zonewise"])
+@pytest.mark.parametrize("shape", [(1,), (8,), (1, 1), (3, 5), (20, 30)], ids=str)
+def test_where_all_bins_are_alike_none_is_anomalous(mode: str, shape: tuple[int, ...]) -> None:
+    assert outliers(mode, np.full(shape, 0.4)) == set()
+
+
+def test_dbscan_names_shapes_in_contents() -> None:
+    rate = np.full(SHAPE, 1000.0)
+    contents = poisson_map(rate, 1)
+    contents[4, 5] = 9000.0
+    finding = one(DbscanDetector(Settings(options={"eps_threshold": 0.05})), make_interval(contents), expect(rate))
+    (shape,) = finding.shapes
+    assert (shape.kind, shape.sign, shape.bins, shape.observed) == ("bin", "hot", ((4, 5),), 9000.0)
+    assert shape.expected == pytest.approx(1000.0, rel=0.02)
+
+
+@pytest.mark.parametrize("normalisation", SCALES)
+def test_dbscan_judges_models_in_every_scale_of_the_thesis(normalisation: str) -> None:
+    rate = smooth_rate(mean=2000.0)
+    scale = SCALES[normalisation]
+
+    class Reconstruction:
+        def predict(self, maps: AnyArray) -> AnyArray:
+            return np.repeat(scale(rate.reshape(1, -1)).reshape(1, *rate.shape), len(maps), axis=0)
+
+    contents = rate.copy()
+    contents[4, 5] = 0.0
+    expected = Expected(make_reference(rate), Reconstruction(), normalisation)
+    finding = one(DbscanDetector(Settings(options={"eps_threshold": 0.1})), make_interval(contents), expected)
+    assert (4, 5) in bins_of(finding)
+    shape = next(s for s in finding.shapes if (4, 5) in s.bins)
+    assert (shape.sign, shape.observed) == ("dead", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("mode", "locally"), ("eps_threshold", 0.0), ("eps_threshold", "x"), ("minpts", -1), ("minpts", 2.5)],
+)
+def test_options_of_dbscan_are_checked(option: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"detector 'dbscan': {option} "):
+        DbscanDetector(Settings(options={option: value}))
+
+
+def test_good_maps_of_any_exposure_are_silent() -> None:
+    rate = smooth_rate((48, 32), 300.0)
+    good = [i for n, e in enumerate((0.05, 0.2, 1.0, 20.0)) for i in good_intervals(rate * e, 25, seed=n)]
+    found = ExpectationDetector().judge(good, [expect(rate, exposure=1e6, references=100)] * len(good))
+    assert [f.shapes for f in found if f.bad] == []
