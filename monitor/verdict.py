@@ -48,14 +48,15 @@ class Shape:
     """Content summed over the bins (profiles: their mean)."""
     expected: float
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the shape as JSON-ready values."""
+    def to_json(self, limit: int | None = None) -> dict[str, Any]:
+        """Return the shape as JSON-ready values, with at most `limit` of its bins; ``size`` counts all of them."""
         return {
             "kind": self.kind,
             "sign": self.sign,
             "axis": self.axis,
             "index": self.index,
-            "bins": [list(b) for b in self.bins],
+            "size": len(self.bins),
+            "bins": [list(b) for b in self.bins[:limit]],
             "significance": self.significance,
             "observed": self.observed,
             "expected": self.expected,
@@ -95,9 +96,18 @@ class Judgement:
         """Identity of the histogram: ``stream/path``."""
         return f"{self.stream}/{self.path}"
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the judgement as the JSON contract of ``judge --json`` and of alarms."""
-        bins = sorted({b for shape in self.shapes for b in shape.bins})
+    def to_json(self, shapes: tuple[Shape, ...] | None = None, limit: int | None = None) -> dict[str, Any]:
+        """Return the judgement as the JSON contract of ``judge --json`` and of alarms.
+
+        Parameters
+        ----------
+        shapes
+            Which of its shapes to tell; None: all.
+        limit
+            Most bins to tell of each shape, and of all together.
+        """
+        told = self.shapes if shapes is None else shapes
+        bins = sorted({b for shape in told for b in shape.bins})[:limit]
         return {
             "stream": self.stream,
             "path": self.path,
@@ -111,7 +121,7 @@ class Judgement:
             "score": self.score,
             "p_value": self.p_value,
             "bins": [list(b) for b in bins],
-            "shapes": [shape.to_json() for shape in self.shapes],
+            "shapes": [shape.to_json(limit) for shape in told],
             "detector": self.detector,
             "model": self.model,
             "histogram_type": self.histogram_type,

@@ -1,9 +1,11 @@
 """Which alarms are open, and what a new judgement does to them.
 
-A shape belongs to an open alarm of its histogram when both deviate in the same direction and share a bin. One that
-belongs to none is raised once it was seen in `Policy.raise_after` judgements in a row; an alarm that no shape
-belongs to is cleared after `Policy.clear_after` judgements in a row without it. Only judgements count: TOO_FEW,
-NO_MODEL and the like change nothing.
+A shape belongs to the open alarms of its histogram that deviate in the same direction and share a bin with it; the
+one that shares most goes on as that shape, so that a fault that falls apart stays one alarm and faults that grow
+together stay two. A shape that belongs to none is raised once it was seen in `Policy.raise_after` judgements in a
+row; an alarm that no shape belongs to is cleared after `Policy.clear_after` judgements in a row without it. Only
+judgements count; TOO_FEW changes nothing, and a histogram that cannot be judged any more (ERROR, NO_MODEL) makes its
+open alarms INVALID.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from monitor.alarm.event import Alarm, AlarmEvent, Severity, alarm_id
-from monitor.verdict import Judgement, Shape
+from monitor.verdict import Judgement, Shape, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,17 @@ class Policy:
 @dataclass(slots=True)
 class _Open:
     alarm: Alarm
+    reach: frozenset[tuple[int, ...]]
+    """Bins of all shapes that it went on as at the last judgement that showed it."""
     sequence: int = 0
     quiet: int = 0
+
+    def shared(self, shape: Shape) -> float:
+        """Return the share of bins in common, 0 for a shape of the other direction."""
+        if _is_low(self.alarm.shape) != _is_low(shape):
+            return 0.0
+        common = len(self.reach.intersection(shape.bins))
+        return common / (len(self.reach) + len(shape.bins) - common)
 
 
 @dataclass(slots=True)
@@ -58,6 +69,8 @@ class AlarmBook:
 
     def update(self, judgement: Judgement) -> list[AlarmEvent]:
         """Take a judgement and return what it changes, in the order to publish."""
+        if judgement.verdict in (Verdict.ERROR, Verdict.NO_MODEL):
+            return self._invalidate(judgement)
         if not judgement.verdict.is_judgement:
             return []
         histogram = self._histograms.get(judgement.key)
@@ -67,12 +80,16 @@ class AlarmBook:
             histogram = self._histograms[judgement.key] = _Histogram()
         events: list[AlarmEvent] = []
         spoken: set[str] = set()
+        seen: dict[str, set[tuple[int, ...]]] = {}
+        known = list(histogram.open)
         pending: list[_Pending] = []
         for shape in judgement.shapes:
-            belonging = [o for o in histogram.open if _same(o.alarm.shape, shape)]
+            belonging = [o for o in known if o.shared(shape) > 0.0]
             if belonging:
-                if belonging[0].alarm.id not in spoken:
-                    events += self._continue(belonging[0], shape, judgement)
+                closest = max(belonging, key=lambda o, s=shape: o.shared(s))  # type: ignore[misc]
+                if closest.alarm.id not in seen:
+                    events += self._continue(closest, shape, judgement)
+                seen.setdefault(closest.alarm.id, set()).update(shape.bins)
                 spoken.update(o.alarm.id for o in belonging)
                 continue
             waiting = next((p for p in histogram.pending if _same(p.shape, shape)), None)
@@ -88,6 +105,11 @@ class AlarmBook:
             spoken.add(opened.alarm.id)
             events.append(AlarmEvent("raised", opened.alarm, 0))
         histogram.pending = pending
+        for one in known:
+            if one.alarm.id in spoken:
+                one.quiet = 0
+            if one.alarm.id in seen:
+                one.reach = frozenset(seen[one.alarm.id])
         for one in [o for o in histogram.open if o.alarm.id not in spoken]:
             one.quiet += 1
             if one.quiet >= self._policy.clear_after:
@@ -98,10 +120,25 @@ class AlarmBook:
             del self._histograms[judgement.key]
         return events
 
+    def _invalidate(self, judgement: Judgement) -> list[AlarmEvent]:
+        """Say of open alarms that nothing can be said of them any more: their histogram cannot be judged."""
+        events = []
+        for one in self._histograms[judgement.key].open if judgement.key in self._histograms else ():
+            if one.alarm.severity is Severity.INVALID:
+                continue
+            one.sequence += 1
+            one.alarm = replace(one.alarm, severity=Severity.INVALID, judgement=judgement)
+            events.append(AlarmEvent("updated", one.alarm, one.sequence))
+        return events
+
     def _continue(self, one: _Open, shape: Shape, judgement: Judgement) -> list[AlarmEvent]:
-        one.quiet = 0
         old = one.alarm
-        changed = (shape.kind, shape.sign, shape.bins) != (old.shape.kind, old.shape.sign, old.shape.bins)
+        changed = (shape.kind, shape.sign, shape.bins, Severity.of(shape)) != (
+            old.shape.kind,
+            old.shape.sign,
+            old.shape.bins,
+            old.severity,
+        )
         one.alarm = replace(
             old, shape=shape, severity=Severity.of(shape), judgement=judgement, updates=old.updates + changed
         )
@@ -122,11 +159,14 @@ def _raise(waiting: _Pending, judgement: Judgement) -> _Open:
             since_lumisection=first.first_lumisection,
             since_time_ns=first.time_ns,
             judgement=judgement,
-        )
+        ),
+        frozenset(waiting.shape.bins),
     )
 
 
 def _same(one: Shape, other: Shape) -> bool:
-    if (one.sign in ("dead", "low")) != (other.sign in ("dead", "low")):
-        return False
-    return not set(one.bins).isdisjoint(other.bins)
+    return _is_low(one) == _is_low(other) and not set(one.bins).isdisjoint(other.bins)
+
+
+def _is_low(shape: Shape) -> bool:
+    return shape.sign in ("dead", "low")

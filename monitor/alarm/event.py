@@ -11,6 +11,8 @@ from monitor.judge.words import describe_shape, place_of
 from monitor.verdict import Judgement, Shape
 
 SCHEMA_VERSION = 1
+MAX_BINS = 2000
+"""Most bins told of a shape in an event: events stay far below the megabyte that a broker takes by default."""
 
 
 class Severity(Enum):
@@ -82,9 +84,10 @@ class AlarmEvent:
                 "lumisection": alarm.since_lumisection,
                 "time_ns": alarm.since_time_ns,
             },
-            "shape": alarm.shape.to_json(),
+            "shape": alarm.shape.to_json(MAX_BINS),
             "guidance": alarm.judgement.guidance,
-            "judgement": alarm.judgement.to_json(),
+            # The judgement may hold other shapes: they are alarms of their own.
+            "judgement": alarm.judgement.to_json((alarm.shape,), MAX_BINS),
         }
 
 

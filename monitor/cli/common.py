@@ -10,7 +10,7 @@ from pathlib import Path
 from monitor.cli.terminal import progress, say
 from monitor.config import Settings, load_settings
 from monitor.detect.base import Expected
-from monitor.errors import ConfigurationError
+from monitor.errors import ConfigurationError, SourceError
 from monitor.learn.recorded import gather_intervals, learn_expectations
 from monitor.snapshot import Snapshot
 from monitor.source.naming import Naming
@@ -47,12 +47,21 @@ def say_skips(skips: Skips) -> None:
         say(f"skipped {skips.counts.total()}: {skips.words()}")
 
 
+def require_histograms(recording: Recording, paths: Sequence[str], select: Sequence[str], skips: Skips) -> None:
+    """Raise `SourceError`, saying why, if a recording holds nothing."""
+    if not len(recording):
+        why = [f"no path matches {' or '.join(select)}"] if select else []
+        why += [f"skipped: {skips.words()}"] if skips.counts else []
+        raise SourceError(f"no histogram in {', '.join(paths)}: {'; '.join(why) or 'no ROOT file, no table'}")
+
+
 def learn_references(
     paths: Sequence[str], select: Sequence[str], quiet: bool, naming: Naming | None = None
 ) -> dict[str, Expected]:
     """Learn what the histograms of recorded good runs show; says what it skips."""
     skips = Skips()
     recording = Recording(paths, naming=naming, select=select, on_skip=skips)
+    require_histograms(recording, paths, select, skips)
     with progress(quiet) as bar:
         intervals = gather_intervals(bar.track(recording, total=len(recording), description="reading references"))
         refused: list[str] = []

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.options import Cumulative
+
 DEFAULT_SPEED = 2.0
 
 
@@ -28,12 +30,7 @@ def demo(
             "--select", metavar="GLOB", help="With --runs: only histograms whose path, or last part, matches."
         ),
     ] = None,
-    cumulative: Annotated[
-        bool,
-        typer.Option(
-            "--cumulative/--interval", help="With --runs: contents are totals of the run, or of their interval."
-        ),
-    ] = False,
+    cumulative: Cumulative = None,
     speed: Annotated[
         float | None,
         typer.Option(metavar="N", min=0.01, help="Lumisections per second; default: 2, with --once no limit."),
@@ -45,7 +42,6 @@ def demo(
     json: Annotated[bool, typer.Option("--json", help="One alarm event a line on stdout, as JSON.")] = False,
 ) -> int:
     """Start Kafka, replay a recorded run with five faults, watch the monitor find them. Needs nothing else."""
-    import logging
     import signal
     import threading
     from collections.abc import Mapping
@@ -66,8 +62,6 @@ def demo(
     service = settings.service.model_copy(update={"metrics_port": common.free_or_any(settings.service.metrics_port)})
     settings = settings.model_copy(update={"service": service})
     configure_logging("error", "text")
-    # Starting and ending a broker beside its clients is no news here.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -78,6 +72,7 @@ def demo(
     with ExitStack() as stack:
         if runs:
             recording = Recording(runs, select=select or (), cumulative=cumulative, on_skip=skips)
+            common.require_histograms(recording, runs, select or (), skips)
             if reference:
                 references = common.learn_references(reference, select or (), json)
             else:
@@ -97,7 +92,7 @@ def demo(
     if truth is None or interrupted:
         raised = sum(e["event"] == "raised" for e in run.events)
         say(f"{run.sent} histograms replayed, {raised} alarms raised" + (", interrupted" if interrupted else ""))
-        return 130 if interrupted and once else 0
+        return 130 if interrupted else 0
     result = verify(truth, run.events)
     for name in result.found:
         say(f"found and cleared: {name}")

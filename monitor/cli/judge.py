@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from monitor.cli.options import Cumulative
 
 
 def judge(
@@ -23,9 +26,7 @@ def judge(
         list[str] | None,
         typer.Option("--pattern", metavar="REGEX", help="How to find run, lumisection and path; see replay --help."),
     ] = None,
-    cumulative: Annotated[
-        bool, typer.Option("--cumulative/--interval", help="Contents are totals of the run, or of their interval.")
-    ] = False,
+    cumulative: Cumulative = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Configuration; default: the shipped one.")
     ] = None,
@@ -34,6 +35,7 @@ def judge(
     """Judge recorded histograms without Kafka, one verdict each; exit 0 if none is bad, 1 if some are."""
     from monitor.cli import common
     from monitor.cli.terminal import emit, printable, progress, say
+    from monitor.errors import SourceError
     from monitor.service.build import build_catalogue
     from monitor.service.files import judge_snapshots
     from monitor.source.naming import Naming
@@ -45,13 +47,18 @@ def judge(
     naming = Naming(pattern or ())
     skips = Skips()
     recording = Recording(paths, naming=naming, select=select or (), cumulative=cumulative, on_skip=skips)
+    common.require_histograms(recording, paths, select or (), skips)
     references = [*(str(source.parent / p) for p in settings.references), *(reference or [])]
     learned = common.learn_references(references, select or (), json, naming) if references else {}
     catalogue, _ = build_catalogue(settings, source.parent, str(source), learned)
     counts: Counter[Verdict] = Counter()
+
+    def failed(key: str, error: Exception) -> None:
+        logging.getLogger(__name__).error("detector failed on %s", key, exc_info=error)
+
     with progress(json) as bar:
         snapshots = bar.track(recording, total=len(recording), description="judging")
-        for judgement in judge_snapshots(snapshots, catalogue):
+        for judgement in judge_snapshots(snapshots, catalogue, failed):
             counts[judgement.verdict] += 1
             if json:
                 emit(judgement.to_json())
@@ -63,6 +70,8 @@ def judge(
     common.say_skips(skips)
     if counts[Verdict.NO_MODEL] and not references:
         say("for most of these nothing is known to compare with: name good runs with --reference PATH")
+    elif counts[Verdict.NO_MODEL] == counts.total() > 0:
+        raise SourceError("none of these histograms is in the references: their paths differ, or their streams do")
     summary = common.count_words((v.value, counts[v]) for v in Verdict)
     say(f"{counts.total()} histograms judged: {summary}" if counts else "no histogram found to judge")
-    return 1 if counts[Verdict.BAD] else 0
+    return 1 if counts[Verdict.BAD] or counts[Verdict.ERROR] else 0

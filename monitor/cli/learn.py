@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.options import Cumulative
+
 
 def learn(
     paths: Annotated[list[str], typer.Argument(help="Recorded good runs: files, folders or globs.", metavar="PATH...")],
@@ -19,9 +21,7 @@ def learn(
         list[str] | None,
         typer.Option("--pattern", metavar="REGEX", help="How to find run, lumisection and path; see replay --help."),
     ] = None,
-    cumulative: Annotated[
-        bool, typer.Option("--cumulative/--interval", help="Contents are totals of the run, or of their interval.")
-    ] = False,
+    cumulative: Cumulative = None,
     rank: Annotated[int, typer.Option(min=1, max=16, help="Modes of the autoencoder.")] = 2,
     version: Annotated[str, typer.Option(help="Version to write into the cards.")] = "1",
     minimum: Annotated[
@@ -64,7 +64,10 @@ def learn(
     written = 0
     with progress(json) as bar:
         intervals = gather_intervals(bar.track(recording, total=len(recording), description="reading"), minimum_of)
-        output.mkdir(parents=True, exist_ok=True)
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HistwatchError(f"--output {output}: cannot be made, {error.strerror}") from error
         for key, own in bar.track(sorted(intervals.items()), total=len(intervals), description="training"):
             filled = [i for i in own if i.total > 0]
             if len(filled) < minimum:
@@ -77,8 +80,11 @@ def learn(
                 continue
             # Written whole or not at all: an interrupted run leaves no half model.
             part = output / f".{card.name}.part"
-            part.write_bytes(content)
-            part.replace(output / f"{card.name}.onnx")
+            try:
+                part.write_bytes(content)
+                part.replace(output / f"{card.name}.onnx")
+            except OSError as error:
+                raise HistwatchError(f"--output {output}: cannot be written to, {error.strerror}") from error
             written += 1
             if json:
                 emit({"model": card.name, "histograms": list(card.histogram_types), "references": card.references})

@@ -55,6 +55,10 @@ def monitor(
     if check:
         warm_up()
         say(f"{source}: good; {len(settings.types)} types, {len(daemon.models)} models, {len(learned)} references")
+        if not settings.types:
+            say("  no histogram types: every histogram will be NO_MODEL")
+        elif not daemon.models and not learned:
+            say("  neither models nor references: every histogram will be NO_MODEL")
         for model in daemon.models:
             say(f"  model {model.card.name} {model.card.version} for {', '.join(model.card.histogram_types)}")
         return 0

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from monitor.cli.interrupt import interruptible
+from monitor.cli.options import Cumulative
 from monitor.cli.terminal import emit, progress, say
 from monitor.errors import HistwatchError, SourceError
 
@@ -65,12 +66,7 @@ def replay(
             help="1 = real time, N = N times as fast, max = as fast as possible. Gaps between runs are cut short.",
         ),
     ] = "10",  # type: ignore[assignment]  # parsed by _speed
-    cumulative: Annotated[
-        bool,
-        typer.Option(
-            "--cumulative/--interval", help="What the files hold: totals since the start of the run, or intervals."
-        ),
-    ] = False,
+    cumulative: Cumulative = None,
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until interrupted.")] = False,
     select: Annotated[
         list[str] | None,

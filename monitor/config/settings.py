@@ -18,7 +18,9 @@ class _Frozen(BaseModel):
 class KafkaSettings(_Frozen):
     """Where snapshots come from and alarms go to."""
 
-    bootstrap_servers: Annotated[str, Field(min_length=1)] = "127.0.0.1:9092"
+    bootstrap_servers: Annotated[
+        str, Field(pattern=r"^[^\s,:\[\]]+:\d{1,5}(,[^\s,:\[\]]+:\d{1,5})*$|^\[[0-9A-Fa-f:]+\]:\d{1,5}$")
+    ] = "127.0.0.1:9092"
     """Brokers as host:port, separated by commas."""
     topic: Topic = "dqm.histograms"
     """Topic of the snapshots."""
@@ -73,7 +75,9 @@ class ServiceSettings(_Frozen):
     queue_batches: Annotated[int, Field(ge=1, le=100)] = 2
     """Batches that may wait between poll thread and worker."""
     max_histograms: Annotated[int, Field(ge=1)] = 100_000
-    """Histograms whose windows are kept; the least recently seen go first."""
+    """Histograms of a partition whose windows are kept; the least recently seen go first."""
+    max_window_mb: Annotated[int, Field(ge=1)] = 2048
+    """Memory in MB for the windows of a partition; the least recently seen go first."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""
     log_format: Literal["json", "text"] = "text"

@@ -21,6 +21,8 @@ _BY_CONTENT_TYPE = {form.content_type: form for form in FORMATS}
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """Larger messages are refused unread."""
+MAX_AHEAD_NS = 86_400 * 10**9
+"""Data time may run ahead of the record's time stamp by a day: clocks differ, but not by more."""
 
 
 def decode(envelope: Envelope) -> Snapshot:
@@ -37,7 +39,10 @@ def decode(envelope: Envelope) -> Snapshot:
         raise Reject("empty", "no payload")
     if len(value) > MAX_MESSAGE_BYTES:
         raise Reject("oversized", f"{len(value)} bytes, at most {MAX_MESSAGE_BYTES}")
-    return check(_format_of(envelope).decode(envelope))
+    snapshot = check(_format_of(envelope).decode(envelope))
+    if 0 < envelope.received_ns < snapshot.time_ns - MAX_AHEAD_NS:
+        raise Reject("bad_time", f"{snapshot.time_ns} ns is over a day ahead of the record's own time")
+    return snapshot
 
 
 def _format_of(envelope: Envelope) -> Format:

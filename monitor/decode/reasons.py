@@ -46,7 +46,7 @@ REASONS = frozenset(
 ``unknown_kind``             not one of the four kinds of histogram
 ``unknown_dtype``            an array of no known number type
 ``bad_identity``             stream, path, producer, run or lumisection that cannot be
-``bad_time``                 data time before 1970 or after 2100
+``bad_time``                 data time before 1970, after 2100 or a day after the record
 ``bad_axis``                 axes that the kind cannot have, or that do not increase
 ``too_large``                more bins than accepted
 ``wrong_size``               an array that does not fit the axes

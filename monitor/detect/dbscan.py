@@ -25,6 +25,9 @@ MODES = ("global", "stripwise", "zonewise")
 class DbscanDetector:
     """Thesis B's clustering.
 
+    It has to be calibrated for each histogram type: with the thesis's example values most good maps of another type
+    show small clusters and are BAD.
+
     Options
     -------
     mode
@@ -68,6 +71,7 @@ class DbscanDetector:
         outlying = self.outliers(occupancy, error)
         reference = expected.reference
         live = reference.live if reference.live.any() else interval.contents != 0
+        wanted = _content_of(reconstruction, occupancy, interval.contents)
         low = outlying & (occupancy < reconstruction)
         shapes = [
             shape
@@ -77,8 +81,8 @@ class DbscanDetector:
                 bins,
                 live,
                 interval.contents,
-                _content_of(reconstruction, occupancy, interval.contents),
-                lambda own, s=(-1.0 if is_low else 1.0): s * float(np.sqrt(error[own].max())),  # type: ignore[misc]
+                wanted,
+                lambda own: _pull(interval.contents[own], wanted[own]),
                 is_low,
                 reference.profile,
             )
@@ -135,6 +139,12 @@ def reconstruct(contents: FloatArray, expected: Expected) -> tuple[FloatArray, F
     scaled = SCALES[expected.normalisation](contents.reshape(1, -1)).reshape(contents.shape)
     assert expected.predictor is not None
     return scaled, expected.predictor.predict(scaled[None])[0], None
+
+
+def _pull(contents: FloatArray, wanted: FloatArray) -> float:
+    """Return how far contents are off as if they were counts: the clustering itself knows no significance."""
+    expected = float(wanted.sum())
+    return (float(contents.sum()) - expected) / float(np.sqrt(max(abs(expected), 1.0)))
 
 
 def _content_of(reconstruction: FloatArray, occupancy: FloatArray, contents: FloatArray) -> FloatArray:

@@ -45,6 +45,8 @@ class Card(BaseModel):
     dispersion: Annotated[float, Field(ge=0)] = 1.0
     """Variance over mean of pure statistics; 1 for counts, 0 where all scatter is relative."""
     counts: bool = True
+    constant: bool = False
+    """Whether all good intervals showed the same numbers."""
     degrees_of_freedom: Annotated[float, Field(gt=0)] = 1e9
     references: Annotated[int, Field(ge=0)] = 0
     """Number of good intervals it was made of."""

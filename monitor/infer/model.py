@@ -162,6 +162,7 @@ def _reference(session: ort.InferenceSession, card: Card, file: str) -> Referenc
         coherent=card.coherent,
         dispersion=card.dispersion,
         counts=card.counts,
+        constant=card.constant,
         degrees_of_freedom=card.degrees_of_freedom,
         thresholds=card.thresholds,
         references=card.references,

@@ -62,6 +62,8 @@ class Reference:
     """Variance over mean of pure statistics: 1 for counts, fitted for sums of weights without errors."""
     counts: bool = True
     """Whether contents are whole numbers of entries."""
+    constant: bool = False
+    """Whether several good intervals showed the same numbers, as of a pulser: then a repetition says nothing."""
     degrees_of_freedom: float = 1e9
     """How well the systematic is known; few references leave few degrees of freedom."""
     thresholds: Mapping[str, float] = field(default_factory=dict)

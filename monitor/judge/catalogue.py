@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -48,7 +49,8 @@ class Catalogue:
     models
         Models; a card's exact name goes before its globs, and those in the order given.
     references
-        Expectations learned at start, by exact ``stream/path``; they go before models.
+        Expectations learned at start, by ``stream/path``; they go before models. One whose path is in no other
+        stream of them serves that path of any stream.
     """
 
     def __init__(
@@ -56,6 +58,11 @@ class Catalogue:
     ) -> None:
         self.rules = tuple(rules)
         self._references = dict(references or {})
+        # A stream is named after the folder of a recording: good runs kept in another folder are meant all the same.
+        paths = Counter(key.partition("/")[2] for key in self._references)
+        self._by_path = {
+            path: expected for key, expected in self._references.items() if paths[path := key.partition("/")[2]] == 1
+        }
         self._models = tuple((m, Expected(m.reference, m, m.card.normalisation)) for m in models)
         self._exact = {glob: pair for pair in reversed(self._models) for glob in pair[0].card.histogram_types}
         self._known: dict[str, Entry] = {}
@@ -79,6 +86,9 @@ class Catalogue:
             return Entry(None, None, "no histogram type in the configuration matches its path")
         if key in self._references:
             return Entry(rule, self._references[key])
+        elsewhere = self._by_path.get(key.partition("/")[2])
+        if elsewhere is not None:
+            return Entry(rule, elsewhere)
         named = [p for p in self._models if p[0].card.name == rule.model] if rule.model else self._models
         exact = self._exact.get(key)
         if exact is not None and exact in named:

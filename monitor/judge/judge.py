@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitor.detect.base import Finding
 from monitor.judge.catalogue import Catalogue, Entry
@@ -14,6 +14,8 @@ from monitor.window import Interval, State
 
 SURE = 25.0
 """Expected entries from which on an empty histogram is no chance: exp(-25) is 1e-11."""
+MAX_SHAPES = 32
+"""Shapes of one map beyond which they are one: a storm of alarms tells nobody anything."""
 _STREAMS = 10_000
 _MEMORY = 32
 
@@ -168,9 +170,7 @@ def _is_exact(entry: Entry) -> bool:
     """Whether every good interval shows the same numbers, so that a repetition says nothing."""
     assert entry.expected is not None
     reference = entry.expected.reference
-    if not reference.counts and not reference.profile:
-        return True
-    return reference.references > 1 and not reference.systematic.any()
+    return reference.constant or not (reference.counts or reference.profile)
 
 
 def _common(interval: Interval, entry: Entry) -> dict[str, object]:
@@ -225,7 +225,24 @@ def _whole(interval: Interval, entry: Entry, reason: str) -> Judgement:
     )
 
 
+def _together(shapes: Sequence[Shape]) -> Shape:
+    """Return one shape for a map that is wrong in more places than anyone will look at one by one."""
+    worst = max(shapes, key=lambda s: abs(s.significance))
+    return Shape(
+        kind="map",
+        sign=worst.sign,
+        axis=None,
+        index=None,
+        bins=tuple(sorted({b for shape in shapes for b in shape.bins})),
+        significance=worst.significance,
+        observed=sum(shape.observed for shape in shapes),
+        expected=sum(shape.expected for shape in shapes),
+    )
+
+
 def _with(interval: Interval, entry: Entry, finding: Finding) -> Judgement:
+    if len(finding.shapes) > MAX_SHAPES:
+        finding = replace(finding, shapes=(_together(finding.shapes),))
     verdict = Verdict.BAD if finding.bad else Verdict.WARNING if finding.warning else Verdict.GOOD
     return Judgement(
         verdict=verdict,

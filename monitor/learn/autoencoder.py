@@ -108,6 +108,7 @@ def train(
         coherent=round(reference.coherent, 6),
         dispersion=reference.dispersion,
         counts=reference.counts,
+        constant=reference.constant,
         degrees_of_freedom=round(reference.degrees_of_freedom, 3),
         references=reference.references,
         exposure=reference.exposure,

@@ -92,7 +92,11 @@ def load_models(settings: Settings, base: Path) -> list[Model]:
     for file in sorted(folder.glob("*.onnx")):
         if not file.resolve().is_relative_to(folder):
             raise ModelError(f"model {file.name}: a link that leads out of {folder}")
-        models.append(load_model(file.read_bytes(), file.name, settings.models.threads))
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise ModelError(f"model {file.name}: cannot be read, {error.strerror}") from error
+        models.append(load_model(content, file.name, settings.models.threads))
     seen: dict[str, str] = {}
     for model in models:
         other = seen.setdefault(model.card.name, model.file)

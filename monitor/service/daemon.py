@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from monitor.alarm import Policy
 from monitor.config import Settings
 from monitor.detect.base import Expected
+from monitor.errors import SourceError
 from monitor.infer import Model
 from monitor.judge import Catalogue
 from monitor.service.allocator import keep_buffers
@@ -71,6 +72,7 @@ class Daemon:
             self.catalogue,
             Policy(settings.alarms.raise_after, settings.alarms.clear_after),
             settings.service.max_histograms,
+            settings.service.max_window_mb * 1024**2,
             lambda stage, _error: self.metrics.see_error(stage),
         )
         self._sinks = tuple(sinks)
@@ -110,12 +112,20 @@ class Daemon:
                 stack.callback(page.close)
                 self.metrics_url = page.url
                 log.info("metrics at %s", page.url)
-            source = KafkaSource(settings.kafka, wait_s, self.stop)
+            try:
+                source = KafkaSource(settings.kafka, wait_s, self.stop)
+            except SourceError:
+                if self.stop.is_set():
+                    log.info("told to stop while waiting for broker and topic")
+                    return
+                raise
             try:
                 alarms = KafkaAlarmSink(
                     settings.kafka.bootstrap_servers,
                     settings.kafka.alarms_topic,
                     f"/histwatch/{settings.kafka.group}",
+                    # It gives up before the watchdog does, with a message that says why.
+                    patience_s=0.8 * settings.service.watchdog_s,
                     observe=lambda outcome, events: self.metrics.see_publish("kafka", outcome, events),
                 )
             except BaseException:

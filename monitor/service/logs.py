@@ -41,11 +41,11 @@ class TextFormatter(logging.Formatter):
 
 
 def configure_logging(level: str, form: str) -> None:
-    """Send the process's log to stderr, in ``json`` or ``text``; the Kafka client speaks from warnings on."""
+    """Send the process's log to stderr, in ``json`` or ``text``; the Kafka client is heard at level debug only."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Its own account of every reconnect is no news for a shift; ours says what it means.
-    logging.getLogger("kafka").setLevel(max(logging.ERROR, root.level))
+    logging.getLogger("kafka").setLevel(logging.DEBUG if level == "debug" else logging.CRITICAL)

@@ -171,8 +171,8 @@ class Service:
     def _commit(self, force: bool) -> None:
         now = self._clock()
         if self._uncommitted and (force or now - self._last_commit >= self._commit_interval_s):
-            self._source.commit(self._uncommitted)
-            self._uncommitted = {}
+            if self._source.commit(self._uncommitted):
+                self._uncommitted = {}
             self._last_commit = now
 
     def _work(self) -> None:

@@ -37,6 +37,8 @@ class Pipeline:
         Persistence of alarms.
     max_histograms
         Windows kept per partition.
+    max_window_bytes
+        Memory for them per partition.
     on_error
         Called with the stage and the exception when a stage fails on one message or group.
     """
@@ -46,11 +48,13 @@ class Pipeline:
         catalogue: Catalogue,
         policy: Policy | None = None,
         max_histograms: int = 100_000,
+        max_window_bytes: int = 2 * 1024**3,
         on_error: Callable[[str, Exception], None] | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._policy = policy
         self._max_histograms = max_histograms
+        self._max_window_bytes = max_window_bytes
         self._on_error = on_error or (lambda _stage, _error: None)
         self._judge = Judge(catalogue, self._detector_failed)
         self._states: dict[Partition, _State] = {}
@@ -69,7 +73,7 @@ class Pipeline:
             state = self._states.get(record.partition)
             if state is None:
                 state = self._states[record.partition] = _State(
-                    WindowStore(self._max_histograms), AlarmBook(self._policy)
+                    WindowStore(self._max_histograms, self._max_window_bytes), AlarmBook(self._policy)
                 )
             try:
                 snapshot = decode(record.envelope)

@@ -194,10 +194,10 @@ class KafkaSource:
         self._consumer.seek(partition, position + 1)
         return True
 
-    def commit(self, positions: Mapping[Partition, int]) -> None:
+    def commit(self, positions: Mapping[Partition, int]) -> bool:
         """Commit positions of partitions that are still this worker's.
 
-        A failed commit is logged and left to the next one: effects may then be repeated after a crash, never lost.
+        A failed commit is logged and returns False: until one succeeds, a crash repeats effects and loses none.
         """
         assigned = {(p.topic, p.partition) for p in self._consumer.assignment()}
         offsets = {
@@ -206,11 +206,13 @@ class KafkaSource:
             if partition in assigned
         }
         if not offsets:
-            return
+            return True
         try:
             self._consumer.commit(offsets, timeout_ms=COMMIT_TIMEOUT_MS)
         except KafkaError as error:
-            log.warning("offsets could not be committed, trying again with the next batch: %s", error)
+            log.warning("offsets could not be committed, trying again: %s", error)
+            return False
+        return True
 
     def lag(self) -> Mapping[Partition, int]:
         """Return records not yet polled, from the high-water marks of the last fetches."""

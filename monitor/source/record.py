@@ -43,8 +43,8 @@ class Source(Protocol):
         """Return the next batch, empty after `timeout_s` without one."""
         ...
 
-    def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Record that everything before these positions has had its effects."""
+    def commit(self, positions: Mapping[Partition, int]) -> bool:
+        """Record that everything before these positions has had its effects; False: it could not be, ask again."""
         ...
 
     def lag(self) -> Mapping[Partition, int]:
@@ -71,9 +71,10 @@ class ListSource:
         """Return the next batch of the list, then empty ones."""
         return self.batches.pop(0) if self.batches else Batch()
 
-    def commit(self, positions: Mapping[Partition, int]) -> None:
+    def commit(self, positions: Mapping[Partition, int]) -> bool:
         """Remember the positions."""
         self.committed.update(positions)
+        return True
 
     def lag(self) -> Mapping[Partition, int]:
         """Nothing waits anywhere else."""

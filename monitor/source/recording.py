@@ -3,7 +3,8 @@
 Clock policy: no clock is read. Data time comes from the file: the time ROOT wrote into it when it was created
 (``fDatimeC``, local time without a zone, taken as UTC; the earliest of all files of the same run), else the time it
 was last modified, plus a nominal `LUMISECTION_S` for each lumisection. A file ``NAME.json`` or ``NAME.root.json``
-beside ``NAME.root`` that says ``{"start_ns": ..., "lumisection_seconds": ...}`` knows better.
+beside ``NAME.root`` that says ``{"start_ns": ..., "lumisection_seconds": ...}`` knows better; with ``"cumulative":
+true`` it also says that contents are totals since the start of the run.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class _Clock:
     start_ns: int
     lumisection_ns: int
     from_sidecar: bool
+    cumulative: bool = False
 
     def at(self, lumisection: int) -> int:
         return min(self.start_ns + lumisection * self.lumisection_ns, MAX_TIME_NS)
@@ -60,7 +62,8 @@ class Recording:
     select
         Globs of the paths wanted, see `monitor.source.naming.matches`; none for all.
     cumulative
-        Whether the files hold totals since the start of the run rather than intervals.
+        Whether the files hold totals since the start of the run rather than intervals; None: as the file beside
+        them says, else intervals.
     on_skip
         Told about everything that is not read, by name and reason: files and objects of other classes now, damaged
         and impossible histograms when they are read. Besides the reasons of the readers these are those of
@@ -78,7 +81,7 @@ class Recording:
         *,
         naming: Naming | None = None,
         select: Sequence[str] = (),
-        cumulative: bool = False,
+        cumulative: bool | None = None,
         on_skip: OnSkip = ignore,
     ) -> None:
         self._cumulative = cumulative
@@ -165,7 +168,9 @@ class Recording:
                 variances=content.variances,
                 entries=content.entries,
                 total_entries=content.total_entries,
-                cumulative=self._cumulative,
+                cumulative=self._clocks[entry.run, entry.file].cumulative
+                if self._cumulative is None
+                else self._cumulative,
                 producer="recording",
                 sequence=sequence,
             )
@@ -219,7 +224,7 @@ def _clock(path: Path, created_ns: int | None) -> _Clock:
             # No such file, or one about something else.
             continue
         if 0 <= start_ns <= MAX_TIME_NS and 0 < seconds < 1e6:
-            return _Clock(start_ns, round(seconds * 1e9), True)
+            return _Clock(start_ns, round(seconds * 1e9), True, said.get("cumulative") is True)
     try:
         start_ns = path.stat().st_mtime_ns if created_ns is None else created_ns
     except OSError:

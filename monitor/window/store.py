@@ -10,8 +10,12 @@ other run, or first snapshot at lumisection  a new window; a cumulative histogra
 first snapshot of a cumulative histogram     what came before is not this monitor's to judge: the snapshot becomes
 later in its run                             the base, JOINED
 other axes or kind                           the same, counted ``axes_changed``
-earlier lumisection or data time, same run   dropped, counted ``late``; the same content again ``duplicate``
-cumulative, and something became less        a new window from an empty base, counted ``reset``
+earlier run, lumisection or data time        dropped, counted ``late``; after three in a row it is the window that
+                                             was wrong: a new one, counted ``reopened``
+the same content at the same place again     dropped, counted ``duplicate``
+cumulative, less than half is left           the counter began anew: a window from an empty base, counted ``reset``
+cumulative, and something became less        corrected by hand or by rounding: the snapshot becomes the base, JOINED,
+                                             counted ``reset``
 fewer entries than the minimum               accumulated; TOO_FEW until there are enough
 no new entry since the last update           EMPTY; the window stays open
 interval histogram, all bins as before       STUCK, unless so few entries may well repeat by chance
@@ -29,6 +33,11 @@ import numpy as np
 from monitor.snapshot import Axis, Kind, Snapshot
 from monitor.window.interval import Interval, State
 from monitor.window.sums import Sums
+
+REOPEN_AFTER = 3
+"""Late snapshots in a row after which the window is taken to be the one that is wrong."""
+RESET_SHARE = 0.5
+"""Share of a cumulative histogram's entries below which it has begun anew rather than been corrected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,10 @@ class _Window:
     """Cumulative: state at the start of the window, None for empty. Interval: what was gathered so far."""
     last: Sums
     """The newest snapshot."""
+    late: int
+    """Snapshots in a row that were dropped as late."""
+    size: int
+    """Bytes, about."""
     filled: int
     """Last lumisection that filled something; that before the window if none has."""
 
@@ -66,19 +79,23 @@ class WindowStore:
     ----------
     capacity
         Largest number of histograms known at once.
+    capacity_bytes
+        Most memory for their contents, about.
 
     Attributes
     ----------
     events
         What happened besides ordinary updates, by name: ``run_changed``, ``axes_changed``, ``reset``, ``late``,
-        ``duplicate``, ``evicted``.
+        ``duplicate``, ``evicted``, ``reopened``.
     """
 
-    EVENTS = ("run_changed", "axes_changed", "reset", "late", "duplicate", "evicted")
+    EVENTS = ("run_changed", "axes_changed", "reset", "late", "duplicate", "evicted", "reopened")
 
-    def __init__(self, capacity: int = 100_000) -> None:
+    def __init__(self, capacity: int = 100_000, capacity_bytes: int = 2 * 1024**3) -> None:
         self._windows: OrderedDict[str, _Window] = OrderedDict()
         self._capacity = capacity
+        self._capacity_bytes = capacity_bytes
+        self._bytes = 0
         self.events: Counter[str] = Counter(dict.fromkeys(self.EVENTS, 0))
 
     def __len__(self) -> int:
@@ -102,19 +119,18 @@ class WindowStore:
         if window is not None and self._is_old(window, snapshot, sums):
             return None
         if window is None or not self._continues(window, snapshot):
-            same_run = window is None or window.run == snapshot.run
+            same_run = window is None or window.run >= snapshot.run
+            if same_run and snapshot.cumulative and snapshot.lumisection > 1:
+                return self._join(key, snapshot, sums)
             window = self._open(key, snapshot, sums)
             update = gathered = sums
             stuck = False
-            if same_run and snapshot.cumulative and snapshot.lumisection > 1:
-                window.base = sums
-                window.first_lumisection = snapshot.lumisection + 1
-                window.filled = snapshot.lumisection
-                return _interval(snapshot, snapshot.lumisection, sums, sums.total, State.JOINED)
         elif snapshot.cumulative:
             update = sums.minus(window.last)
             if update.least < 0.0:
                 self.events["reset"] += 1
+                if sums.total >= RESET_SHARE * window.last.total:
+                    return self._join(key, snapshot, sums)
                 window = self._open(key, snapshot, sums)
                 update = gathered = sums
             else:
@@ -136,11 +152,13 @@ class WindowStore:
         window.sequence = snapshot.sequence
         window.last = sums
         total = gathered.total
+        # Several updates within one lumisection, or producers that count none, span one.
+        span = max(1, snapshot.lumisection - window.first_lumisection + 1)
         if silent:
             state = State.EMPTY
         elif stuck:
             state = State.STUCK
-        elif total < minimum.entries or snapshot.lumisection - window.first_lumisection + 1 < minimum.lumisections:
+        elif total < minimum.entries or span < minimum.lumisections:
             state = State.TOO_FEW
         else:
             state = State.READY
@@ -153,11 +171,15 @@ class WindowStore:
         return _interval(snapshot, min(first_lumisection, snapshot.lumisection), gathered, total, state, silent)
 
     def _is_old(self, window: _Window, snapshot: Snapshot, sums: Sums) -> bool:
-        if snapshot.run != window.run or snapshot.kind is not window.kind:
+        if snapshot.run > window.run or (snapshot.run == window.run and snapshot.kind is not window.kind):
             return False
-        if snapshot.lumisection < window.lumisection or snapshot.time_ns < window.time_ns:
+        if snapshot.run < window.run or snapshot.lumisection < window.lumisection or snapshot.time_ns < window.time_ns:
+            window.late += 1
+            if window.late > REOPEN_AFTER:
+                return False
             self.events["late"] += 1
             return True
+        window.late = 0
         same_place = (snapshot.lumisection, snapshot.time_ns, snapshot.sequence) == (
             window.lumisection,
             window.time_ns,
@@ -169,7 +191,19 @@ class WindowStore:
             return True
         return False
 
+    def _join(self, key: str, snapshot: Snapshot, sums: Sums) -> Interval:
+        """Take a snapshot as the base that the next one is subtracted from."""
+        window = self._open(key, snapshot, sums)
+        window.base = sums
+        window.first_lumisection = snapshot.lumisection + 1
+        window.filled = snapshot.lumisection
+        return _interval(snapshot, snapshot.lumisection, sums, sums.total, State.JOINED)
+
     def _continues(self, window: _Window, snapshot: Snapshot) -> bool:
+        if window.late:
+            # Not one stray snapshot but several: it was the one before them that was out of place.
+            self.events["reopened"] += 1
+            return False
         if snapshot.run != window.run:
             self.events["run_changed"] += 1
             return False
@@ -190,12 +224,16 @@ class WindowStore:
             sequence=snapshot.sequence,
             base=None,
             last=sums,
+            late=0,
             filled=snapshot.lumisection - 1,
+            # The newest state and the base; both may be held.
+            size=2 * sums.nbytes,
         )
+        before = self._windows.pop(key, None)
+        self._bytes += window.size - (before.size if before else 0)
         self._windows[key] = window
-        self._windows.move_to_end(key)
-        while len(self._windows) > self._capacity:
-            self._windows.popitem(last=False)
+        while len(self._windows) > 1 and (len(self._windows) > self._capacity or self._bytes > self._capacity_bytes):
+            self._bytes -= self._windows.popitem(last=False)[1].size
             self.events["evicted"] += 1
         return window
 

@@ -49,6 +49,11 @@ class Sums:
         return cls(n * m, n * (n * v + m * m), n)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(a.nbytes for a in (self.first, self.second, self.entries) if a is not None)
+
+    @property
     def total(self) -> float:
         """Entries: the sum of contents, or of effective entries for a profile."""
         if self.known_total is not None:

@@ -76,7 +76,7 @@ def write_run(
     for path in (beside, *files.values()):
         if path.exists() and not overwrite:
             raise SourceError(f"{path} exists; choose another folder or run, or overwrite it with --force")
-    clock = {"start_ns": start_ns, "lumisection_seconds": detector.lumisection_s}
+    clock = {"start_ns": start_ns, "lumisection_seconds": detector.lumisection_s, "cumulative": cumulative}
     try:
         with ExitStack() as stack:
             writers = {stream: stack.enter_context(_RootWriter(path, start_ns)) for stream, path in files.items()}

@@ -128,6 +128,15 @@ def test_unit_of_exposure_is_an_average_lumisection() -> None:
     assert reference.exposure == pytest.approx(24.0)
 
 
+@pytest.mark.parametrize("number", [2, 6])
+def test_counters_that_always_show_the_same_are_known_as_such(number: int) -> None:
+    pulser = [make_interval(np.full(SHAPE, 2000.0), run=n) for n in range(number)]
+    assert reference_of(pulser).constant
+    assert model_of(pulser).reference.constant
+    assert not reference_of(pulser[:1]).constant
+    assert not any(reference_of(good_intervals(smooth_rate(), number, seed)).constant for seed in range(10))
+
+
 def test_exact_counters_have_no_systematic() -> None:
     reference = reference_of([make_interval(np.full(SHAPE, 2000.0), run=n) for n in range(6)])
     np.testing.assert_array_equal(reference.systematic, 0.0)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from monitor.snapshot import Axis, Kind, Snapshot
 from monitor.window import Interval, Minimum, State, WindowStore
+from monitor.window.store import REOPEN_AFTER
 from monitor.window.sums import Sums
 
 ONE = Minimum()
@@ -96,7 +97,7 @@ def test_titles_and_labels_are_not_other_axes() -> None:
     assert events_of(store) == {}
 
 
-@pytest.mark.parametrize("change", [{"lumisection": 2}, {"time_ns": 1}], ids=["lumisection", "time"])
+@pytest.mark.parametrize("change", [{"run": 1}, {"lumisection": 2}, {"time_ns": 1}], ids=["run", "lumisection", "time"])
 def test_what_is_late_is_dropped(change: dict[str, int]) -> None:
     store = WindowStore()
     add(store, total_of(FULL, 3, run=2))
@@ -104,6 +105,27 @@ def test_what_is_late_is_dropped(change: dict[str, int]) -> None:
     assert store.add(replace(total_of(9 * FULL, 5, run=2), **change), ONE) is None
     assert events_of(store) == {"late": 1}
     assert add(store, total_of(3 * FULL, 5, run=2)).total == FULL.sum()
+
+
+@pytest.mark.parametrize("cumulative", [True, False])
+def test_several_late_in_a_row_show_that_the_one_before_was_wrong(cumulative: bool) -> None:
+    """One snapshot of a far future, a wrong clock or run, must not silence a histogram for ever."""
+    store = WindowStore()
+    add(store, make_snapshot(FULL, 4_000_000, run=9, cumulative=cumulative))
+    sent = [make_snapshot(n * FULL, n, run=2, cumulative=cumulative) for n in range(2, 8)]
+    assert [store.add(s, ONE) for s in sent[:REOPEN_AFTER]] == [None] * REOPEN_AFTER
+    first, second = (add(store, s) for s in sent[REOPEN_AFTER : REOPEN_AFTER + 2])
+    assert (first.state, second.state) == (State.JOINED if cumulative else State.READY, State.READY)
+    assert (second.run, second.total) == (2, (1 if cumulative else REOPEN_AFTER + 3) * FULL.sum())
+    assert events_of(store) == {"late": REOPEN_AFTER, "reopened": 1}
+
+
+def test_late_ones_between_others_never_reopen() -> None:
+    store = WindowStore()
+    for n in range(2, 12):
+        add(store, total_of(n * FULL, n))
+        assert store.add(total_of(FULL, 1), ONE) is None
+    assert events_of(store) == {"late": 10}
 
 
 def test_a_snapshot_that_comes_twice_counts_once() -> None:
@@ -122,17 +144,26 @@ def test_new_content_at_the_same_place_is_no_duplicate() -> None:
     assert events_of(store) == {}
 
 
-def test_a_counter_that_fell_was_reset() -> None:
+def test_a_counter_that_began_anew_counts_from_nothing() -> None:
     store = WindowStore()
     add(store, total_of(10 * FULL, 1))
-    fallen = 10 * FULL
-    fallen[2] -= 1
-    interval = add(store, total_of(fallen, 2))
+    interval = add(store, total_of(4 * FULL, 2))
     assert interval.state is State.READY
-    np.testing.assert_array_equal(interval.contents, fallen)
+    np.testing.assert_array_equal(interval.contents, 4 * FULL)
     assert interval.first_lumisection == 2
     assert events_of(store) == {"reset": 1}
-    assert add(store, total_of(fallen + 1, 3)).total == 4
+    assert add(store, total_of(5 * FULL, 3)).total == FULL.sum()
+
+
+def test_a_counter_that_was_corrected_becomes_a_new_base() -> None:
+    store = WindowStore()
+    add(store, total_of(10 * FULL, 1))
+    corrected = 10 * FULL
+    corrected[2] -= 1
+    assert add(store, total_of(corrected, 2)).state is State.JOINED
+    assert events_of(store) == {"reset": 1}
+    interval = add(store, total_of(corrected + 1, 3))
+    assert (interval.state, interval.total, interval.first_lumisection) == (State.READY, 4, 3)
 
 
 def test_weighted_contents_may_fall_but_their_squares_may_not() -> None:
@@ -158,6 +189,15 @@ def test_interval_histograms_accumulate_alike() -> None:
     found = [add(store, make_snapshot([40.0 + n], n), minimum) for n in range(1, 6)]
     assert [i.state for i in found] == [State.TOO_FEW, State.TOO_FEW, State.READY, State.TOO_FEW, State.TOO_FEW]
     assert [i.total for i in found] == [41, 83, 126, 44, 89]
+
+
+def test_producers_that_count_no_lumisections_span_one_at_a_time() -> None:
+    store = WindowStore()
+    found = [add(store, total_of(n * FULL, 0, time_ns=n, sequence=n)) for n in range(1, 5)]
+    assert {i.state for i in found} == {State.READY}
+    assert {i.lumisections for i in found} == {1}
+    silent = add(store, total_of(4 * FULL, 0, time_ns=9, sequence=9))
+    assert (silent.state, silent.silent) == (State.EMPTY, 1)
 
 
 def test_the_minimum_counts_lumisections_too() -> None:
@@ -225,6 +265,21 @@ def test_a_full_store_forgets_what_it_saw_longest_ago() -> None:
     assert set(store) == {"cal/a", "cal/c"}
     assert add(store, total_of(3 * FULL, 3, path="a")).state is State.READY
     assert add(store, total_of(3 * FULL, 3, path="b")).state is State.JOINED
+
+
+def test_memory_is_bounded_too() -> None:
+    store = WindowStore(capacity_bytes=10 * 2 * 800)
+    for n in range(25):
+        add(store, total_of(np.ones(100), 1, path=str(n)))
+    assert set(store) == {f"cal/{n}" for n in range(15, 25)}
+    # What grows or shrinks is counted as it is now, and one that is too large for all is still judged.
+    add(store, total_of(np.ones(300), 2, path="24"))
+    assert set(store) == {f"cal/{n}" for n in range(17, 25)}
+    add(store, total_of(np.ones(100_000), 1, path="large"))
+    assert set(store) == {"cal/large"}
+    add(store, total_of(np.ones(1), 1, path="small"))
+    assert set(store) == {"cal/small"}
+    assert events_of(store)["evicted"] == 26
 
 
 def test_a_histogram_with_new_axes_is_the_one_seen_last() -> None:
@@ -358,6 +413,6 @@ def test_a_profile_in_float32_is_not_taken_for_reset() -> None:
 def test_a_profile_that_lost_entries_was_reset() -> None:
     store = WindowStore()
     add(store, make_profile([(0, 1.0)] * 9 + [(1, 2.0)], 2, 1, cumulative=True))
-    interval = add(store, make_profile([(0, 5.0)] * 3 + [(1, 2.0)] * 9, 2, 2, cumulative=True))
+    interval = add(store, make_profile([(0, 5.0)] * 2 + [(1, 2.0)] * 2, 2, 2, cumulative=True))
     np.testing.assert_allclose(interval.contents, [5.0, 2.0])
     assert events_of(store) == {"reset": 1}
