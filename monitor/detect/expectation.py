@@ -120,8 +120,13 @@ class ExpectationDetector:
         # They stay alive in `intervals` until the calls return.
         contents = np.array([address_of(i.contents, np.float64) for i in intervals], dtype=np.uint64)
         nx, ny = _shape2(expected[0].reference)
-        exposure = np.empty(len(intervals))
-        kernels.exposures_at(contents, addresses, numbers, nx * ny, exposure)
+        # A model wants its maps per exposure, so theirs are fitted before; the others' while they are in the cache.
+        exposure = np.full(len(intervals), -1.0)
+        modelled = np.array([_is_modelled(e) for e in expected])
+        if modelled.any():
+            fitted = np.empty(int(modelled.sum()))
+            kernels.exposures_at(contents[modelled], addresses[modelled], numbers[modelled], nx * ny, fitted)
+            exposure[modelled] = fitted
         rates = self._rates_of(intervals, expected, exposure)
         addresses[:, 0] = [address_of(r, np.float64) for r in rates]
         kernels.judge_counts(
@@ -148,7 +153,7 @@ class ExpectationDetector:
         rates: list[FloatArray] = [e.reference.table.kept[0] for e in expected]
         together: dict[int, list[int]] = {}
         for m, one in enumerate(expected):
-            if one.predictor is not None and one.normalisation == "exposure":
+            if _is_modelled(one):
                 together.setdefault(id(one), []).append(m)
         for members in together.values():
             maps = np.stack([intervals[m].contents.ravel() for m in members])
@@ -161,7 +166,7 @@ class ExpectationDetector:
         """Return the expected content per unit exposure. Shape: (maps, bins), or (1, bins) without a model."""
         reference = expected.reference
         fixed: FloatArray = reference.rate.reshape(1, -1)
-        if expected.predictor is None or expected.normalisation != "exposure":
+        if expected.predictor is None or not _is_modelled(expected):
             return fixed
         scaled = np.empty(maps.shape, dtype=np.float32)
         kernels.per_exposure(maps, exposure, fixed[0], scaled)
@@ -415,6 +420,11 @@ def _scan(reference: Reference, planes: _Planes, scales: IntArray, worth: float)
         place,
     )
     return best[0], place[0]
+
+
+def _is_modelled(expected: Expected) -> bool:
+    """Tell whether a model says what a map per exposure should be."""
+    return expected.predictor is not None and expected.normalisation == "exposure"
 
 
 def _trusted(reference: Reference, interval: Interval) -> FloatArray:

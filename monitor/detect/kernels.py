@@ -246,17 +246,22 @@ def look_elsewhere(best, nx, ny, scales):  # type: ignore[no-untyped-def]
     return min(1.0, scales.shape[0] * least)
 
 
+@kernel("float64(uint64, uint64[::1], float64, int64)")
+def _exposure_at(content, addresses, dispersion, bins):  # type: ignore[no-untyped-def]
+    return exposure_of(
+        array_at(pointer_to(content), (bins,), np.float64),
+        array_at(pointer_to(addresses[3]), (np.int64(addresses[6]),), np.int32),
+        array_at(pointer_to(addresses[4]), (np.int64(addresses[7]),), np.float64),
+        array_at(pointer_to(addresses[5]), (np.int64(addresses[8]),), np.int32),
+        dispersion,
+    )
+
+
 @kernel("void(uint64[::1], uint64[:,::1], float64[:,::1], int64, float64[::1])")
 def exposures_at(contents, addresses, numbers, bins, exposure):  # type: ignore[no-untyped-def]
     """Fit the exposures of maps of different references, see `judge_counts`. Out: `exposure`. Shape: (maps,)."""
     for m in range(contents.size):
-        exposure[m] = exposure_of(
-            array_at(pointer_to(contents[m]), (bins,), np.float64),
-            array_at(pointer_to(addresses[m, 3]), (np.int64(addresses[m, 6]),), np.int32),
-            array_at(pointer_to(addresses[m, 4]), (np.int64(addresses[m, 7]),), np.float64),
-            array_at(pointer_to(addresses[m, 5]), (np.int64(addresses[m, 8]),), np.int32),
-            numbers[m, 1],
-        )
+        exposure[m] = _exposure_at(contents[m], addresses[m], numbers[m, 1], bins)
 
 
 @kernel(
@@ -276,7 +281,7 @@ def judge_counts(  # type: ignore[no-untyped-def]
         The references' tables, see `monitor.infer.reference.Table`. Shapes: (maps, 9) and (maps, 5). Where a model
         speaks, the address of the rate is that of its answer.
     exposure
-        Shape: (maps,).
+        In and out: the exposures that are known; where it is negative, it is fitted first. Shape: (maps,).
     new_life
         Content from which on a bin that is not live makes a map odd. Shape: (maps,).
     silent
@@ -299,6 +304,8 @@ def judge_counts(  # type: ignore[no-untyped-def]
     sum_m = np.empty((nx + 1, ny + 1))
     place = np.empty((scales.shape[0], 2), dtype=np.int64)
     for m in range(contents.size):
+        if exposure[m] < 0.0:
+            exposure[m] = _exposure_at(contents[m], addresses[m], numbers[m, 1], bins)
         content = array_at(pointer_to(contents[m]), (bins,), np.float64)
         rate = array_at(pointer_to(addresses[m, 0]), (bins,), np.float64)
         systematic = array_at(pointer_to(addresses[m, 1]), (bins,), np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import threading
@@ -104,6 +105,9 @@ class Daemon:
         # Kernels compile, or load from their cache, before the first message.
         warm_up()
         self.catalogue.prepare()
+        # What was built until now stays: the collector need not look through it again with every batch.
+        gc.collect()
+        gc.freeze()
         with ExitStack() as stack:
             if settings.service.metrics:
                 page = MetricsPage(

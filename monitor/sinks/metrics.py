@@ -183,7 +183,9 @@ class Metrics:
     def see_batch(self, outcome: Outcome, judge_s: float, publish_s: float) -> None:
         """Count what came of a batch; times in s."""
         rejected = outcome.rejects.total()
-        self.messages.labels(self._topic, "accepted").inc(max(0, outcome.records - rejected))
+        # What the client could not read never became a record.
+        unread = outcome.rejects["corrupt_batch"]
+        self.messages.labels(self._topic, "accepted").inc(max(0, outcome.records + unread - rejected))
         self.messages.labels(self._topic, "rejected").inc(rejected)
         for reason, number in outcome.rejects.items():
             self.rejects.labels(reason).inc(number)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import monitor.alarm
 from monitor.alarm import Alarm, AlarmBook, AlarmEvent, Policy, Severity
+from monitor.alarm.event import MAX_BINS
 from monitor.snapshot import Kind
 from monitor.verdict import Judgement, Shape, Verdict
 
@@ -267,6 +268,16 @@ def test_an_event_says_what_where_since_when_how_sure_and_what_to_do() -> None:
         "cal/Ecal/Occupancy: bin (3, 4) is good again at lumisection 2, since run 1 lumisection 1"
     )
     assert (said["event"], said["severity"], said["event_id"]) == ("cleared", "OK", said["id"] + "-1")
+
+
+def test_an_event_tells_of_its_own_shape_and_of_so_many_bins_only() -> None:
+    half = make_shape(*((x, y) for x in range(100) for y in range(100)), kind="region")
+    (large, small) = AlarmBook().update(judgement(1, half, make_shape((200, 200), sign="hot")))
+    said = assert_valid(large)
+    assert (said["shape"]["size"], len(said["shape"]["bins"])) == (10_000, MAX_BINS)
+    assert len(said["judgement"]["shapes"]) == 1
+    assert len(json.dumps(said)) < 200_000
+    assert assert_valid(small)["judgement"]["bins"] == [[200, 200]]
 
 
 def test_a_one_dimensional_alarm_is_valid_too() -> None:

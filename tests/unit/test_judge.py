@@ -15,6 +15,7 @@ from monitor.detect.base import Expected, Finding
 from monitor.detect.expectation import ExpectationDetector
 from monitor.infer import Model
 from monitor.judge import Catalogue, Judge, Rule
+from monitor.judge.judge import MAX_SHAPES
 from monitor.snapshot import Kind
 from monitor.verdict import Judgement, Verdict
 from monitor.window import Interval, Minimum, State
@@ -113,6 +114,18 @@ def test_nothing_to_judge_is_no_judgement() -> None:
     detector = Canned()
     assert judge_of([], detector).judge([]) == []
     assert detector.asked == []
+
+
+def test_a_map_that_is_wrong_everywhere_is_one_shape() -> None:
+    many = tuple(make_shape((x, y), significance=-5.0 - x) for x in range(MAX_SHAPES) for y in (0, 2))
+    few = many[:MAX_SHAPES]
+    detector = Canned({"many": Finding(bad=True, score=9, shapes=many), "few": Finding(bad=True, score=9, shapes=few)})
+    found, others = judge_of(["many", "few"], detector).judge([interval("many"), interval("few")])
+    (shape,) = found.shapes
+    assert (shape.kind, shape.sign, shape.significance) == ("map", "dead", -5.0 - MAX_SHAPES + 1)
+    assert set(shape.bins) == {b for s in many for b in s.bins}
+    assert (shape.observed, shape.expected) == (0.0, 100.0 * len(many))
+    assert others.shapes == few
 
 
 # What cannot
@@ -322,6 +335,14 @@ def test_references_go_before_models_and_exact_names_before_globs(trained: Train
     assert named(catalogue, "cal/b") == "exact"
     assert named(catalogue, "cal/c") == "reference of the test"
     assert named(catalogue, "other/a") is None
+
+
+def test_references_of_another_stream_serve_where_they_are_the_only_ones_of_their_path() -> None:
+    references = {"old/a": expect(RATE), "old/b": expect(RATE), "older/b": expect(RATE, name="older")}
+    catalogue = Catalogue([rule()], references=references)
+    assert named(catalogue, "new/a") == "reference of the test"
+    assert named(catalogue, "new/b") is None
+    assert named(catalogue, "older/b") == "older"
 
 
 def test_of_two_that_fit_the_first_counts(trained: Trained) -> None:
