@@ -132,7 +132,15 @@ def exposure_of(contents, block, rate, sample, dispersion):  # type: ignore[no-u
             inside_content, held = _agreeing(content, rate, best, dispersion)
             if held > 0.0 and inside_content > 0.0:
                 best = inside_content / held
-    return best
+        return best
+    # Most of the map is empty: too sparse, or dead. Its total is all there is to go by.
+    inside_content = 0.0
+    inside_rate = 0.0
+    for b in range(rate.size):
+        if rate[b] > 0.0:
+            inside_content += content[b]
+            inside_rate += rate[b]
+    return max(0.0, inside_content / inside_rate)
 
 
 def exposures(maps: FloatArray, grid: BlockGrid, dispersion: float = 1.0) -> FloatArray:
@@ -149,7 +157,8 @@ def exposures(maps: FloatArray, grid: BlockGrid, dispersion: float = 1.0) -> Flo
 
     Returns
     -------
-    Exposures, dimensionless. Shape: (maps,). 0 where nothing agrees with any scale (an empty map, no rates).
+    Exposures, dimensionless. Shape: (maps,). That of the total where no scale finds agreement, as in a map most of
+    which is empty; 0 for an empty map and where there are no rates.
 
     Raises
     ------

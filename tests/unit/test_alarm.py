@@ -126,6 +126,11 @@ def test_one_fault_that_falls_apart_stays_one_alarm() -> None:
     assert names(events) == [["raised"], ["updated"], [], ["updated"], ["cleared"]]
 
 
+def test_a_fault_that_wanders_is_followed() -> None:
+    steps = [(make_shape((3, y), (3, y + 1)),) for y in range(5)]
+    assert names(history(Policy(), *steps)) == [["raised"], *[["updated"]] * 4]
+
+
 # Persistence
 
 

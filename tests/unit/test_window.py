@@ -155,11 +155,12 @@ def test_a_counter_that_began_anew_counts_from_nothing() -> None:
     assert add(store, total_of(5 * FULL, 3)).total == FULL.sum()
 
 
-def test_a_counter_that_was_corrected_becomes_a_new_base() -> None:
+@pytest.mark.parametrize("taken", [1.0, 4 * FULL[2]], ids=["one entry", "many"])
+def test_a_counter_that_was_corrected_becomes_a_new_base(taken: float) -> None:
     store = WindowStore()
     add(store, total_of(10 * FULL, 1))
     corrected = 10 * FULL
-    corrected[2] -= 1
+    corrected[2] -= taken
     assert add(store, total_of(corrected, 2)).state is State.JOINED
     assert events_of(store) == {"reset": 1}
     interval = add(store, total_of(corrected + 1, 3))
@@ -174,6 +175,13 @@ def test_weighted_contents_may_fall_but_their_squares_may_not() -> None:
     assert events_of(store) == {}
     add(store, total_of([1.0, 1.0], 3, variances=np.array([1.0, 1.0])))
     assert events_of(store) == {"reset": 1}
+
+
+def test_rounding_is_no_reset() -> None:
+    store = WindowStore()
+    add(store, total_of([900.0, 5.0], 1, variances=np.array([900.0, 5.0])))
+    add(store, total_of([1800.0, 5.0], 2, variances=np.array([1800.0, 5.0 - 1e-4])))
+    assert events_of(store) == {}
 
 
 def test_too_few_entries_accumulate_until_there_are_enough() -> None:
