@@ -53,6 +53,8 @@ class Detector(Protocol):
     """
 
     name: str
+    needs_rates: bool
+    """Whether it compares contents with expected contents, which a model in thesis B's scales does not tell."""
 
     def judge(self, intervals: Sequence[Interval], expected: Sequence[Expected]) -> list[Finding]:
         """Judge intervals, all of one shape and all profiles or none, each against its own expectation.

@@ -40,6 +40,7 @@ class DbscanDetector:
     """
 
     name = "dbscan"
+    needs_rates = False
 
     def __init__(self, settings: Settings | None = None) -> None:
         options = dict(settings.options) if settings else {}

@@ -49,6 +49,7 @@ class ExpectationDetector:
     """
 
     name = "expectation"
+    needs_rates = True
 
     def __init__(self, settings: Settings | None = None) -> None:
         settings = settings or Settings()
@@ -61,6 +62,8 @@ class ExpectationDetector:
 
     def judge(self, intervals: Sequence[Interval], expected: Sequence[Expected]) -> list[Finding]:
         """Judge intervals of one shape, each against its own expectation."""
+        if not intervals:
+            return []
         scales, strips = _window_sizes(_shape2(expected[0].reference), quick=True)
         bins = np.array([self._threshold(e.reference, "bin") for e in expected])
         limits = np.where(strips, np.array([[self._threshold(e.reference, "strip")] for e in expected]), bins[:, None])

@@ -84,6 +84,17 @@ class Catalogue:
         rule = next((r for r in self.rules if any(fnmatchcase(key, glob) for glob in r.match)), None)
         if rule is None:
             return Entry(None, None, "no histogram type in the configuration matches its path")
+        entry = self._expectation(key, rule)
+        scale = "exposure" if entry.expected is None else entry.expected.normalisation
+        if rule.detector.needs_rates and scale != "exposure":
+            return Entry(
+                rule,
+                None,
+                f"its model works in the scale '{scale}', in which detector {rule.detector.name} knows no rate",
+            )
+        return entry
+
+    def _expectation(self, key: str, rule: Rule) -> Entry:
         if key in self._references:
             return Entry(rule, self._references[key])
         elsewhere = self._by_path.get(key.partition("/")[2])

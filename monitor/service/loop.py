@@ -138,6 +138,11 @@ class Service:
         batch = self._source.poll(POLL_S)
         if batch.records:
             self._last_record = self._clock()
+        if batch.lost:
+            # Another worker may have gone further in them: what was judged here is no longer ours to commit.
+            self._collect()
+            for partition in batch.lost:
+                self._uncommitted.pop(partition, None)
         if batch.records or batch.lost or batch.corrupt:
             self._put(batch)
         self._collect()

@@ -31,6 +31,7 @@ class Canned:
     says: dict[str, Finding | Exception] = field(default_factory=dict)
     asked: list[list[str]] = field(default_factory=list)
     name: str = "canned"
+    needs_rates: bool = False
 
     def judge(self, intervals: Sequence[Interval], expected: Sequence[Expected]) -> list[Finding]:
         assert len(intervals) == len(expected)
@@ -308,6 +309,7 @@ def test_other_groups_are_judged_although_one_detector_fails() -> None:
 def test_findings_of_a_wrong_number_are_an_error() -> None:
     class Silent:
         name = "silent"
+        needs_rates = False
 
         def judge(self, intervals: Sequence[Interval], expected: Sequence[Expected]) -> list[Finding]:
             return []
@@ -402,3 +404,13 @@ def test_a_model_that_fails_on_data_is_an_error_and_no_good_verdict(trained: Tra
     contents = poisson_map(trained.rate, 1)
     found = judge.judge([make_interval(contents, path="a"), make_interval(contents, path="b")])
     assert [j.verdict for j in found] == [Verdict.ERROR, Verdict.GOOD]
+
+
+@pytest.mark.parametrize(("needs_rates", "verdict"), [(True, Verdict.NO_MODEL), (False, Verdict.GOOD)])
+def test_a_model_in_a_scale_of_thesis_b_tells_no_rates(needs_rates: bool, verdict: Verdict) -> None:
+    interval = make_interval(np.full((4, 4), 100.0))
+    expected = replace(expect(np.full((4, 4), 100.0)), normalisation="minmax")
+    rule = Rule(name="map", match=("*",), subsystem="test", detector=Canned(needs_rates=needs_rates))
+    (judgement,) = Judge(Catalogue([rule], references={interval.key: expected})).judge([interval])
+    assert judgement.verdict is verdict
+    assert ("minmax" in judgement.reason) is needs_rates
