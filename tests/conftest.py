@@ -9,11 +9,17 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from monitor.broker import BrokerInfo, BrokerUnavailableError, EmbeddedBroker, jars, java
 
 IN_CI = os.environ.get("CI") == "true"
+
+# Examples are searched for anew on every machine; in CI they are the same every time.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+if IN_CI:
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

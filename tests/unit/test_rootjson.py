@@ -55,10 +55,11 @@ def test_any_snapshot_comes_back(snapshot: Snapshot) -> None:
     # Sums keep the variance of the mean no better than they keep the square of the mean.
     assert snapshot.entries is not None
     assert snapshot.variances is not None
-    filled = snapshot.entries > 0
-    mean = np.where(filled, snapshot.contents, 0.0)
-    variance = np.where(filled, snapshot.variances, 0.0)
-    rounding = 1e-14 * (mean**2 / np.where(filled, snapshot.entries, 1.0) + variance)
+    entries = snapshot.entries.astype(np.float64)
+    filled = entries > 0
+    mean = np.where(filled, snapshot.contents, 0.0).astype(np.float64)
+    variance = np.where(filled, snapshot.variances, 0.0).astype(np.float64)
+    rounding = 1e-14 * (mean**2 / np.where(filled, entries, 1.0) + variance)
     np.testing.assert_array_equal(np.asarray(back.entries), snapshot.entries)
     np.testing.assert_allclose(back.contents, mean, rtol=1e-14)
     assert (np.abs(back.variances - variance) <= rounding).all()
