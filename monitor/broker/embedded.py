@@ -87,7 +87,7 @@ class EmbeddedBroker:
                     )
                 self._launch = launch(data, self._port, more=self._properties, tell=self._tell)
                 self._guard = guard.post(self._launch.info.pid, self._launch.token, self._temporary)
-        except BaseException:
+        except BaseException:  # also Ctrl-C: what was opened is closed, and the error goes on
             self._end()
             if fresh:
                 self._remove()

@@ -153,7 +153,7 @@ def _fetch(lock: Lock, jars: Sequence[Jar], directory: Path, tell: Tell) -> None
                     _refuse_changed([jar], [path])
                     path.replace(directory / jar.file)
                     tell(f"{title}: {count} of {len(jars)} jars")
-            except BaseException:
+            except BaseException:  # also Ctrl-C: what was opened is closed, and the error goes on
                 pool.shutdown(cancel_futures=True)
                 raise
 

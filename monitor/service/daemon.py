@@ -132,7 +132,7 @@ class Daemon:
                     patience_s=0.8 * settings.service.watchdog_s,
                     observe=lambda outcome, events: self.metrics.see_publish("kafka", outcome, events),
                 )
-            except BaseException:
+            except BaseException:  # also Ctrl-C: what was opened is closed, and the error goes on
                 source.close()
                 raise
             sinks: list[Sink] = [alarms, LogSink(), self.metrics, *self._sinks]

@@ -92,7 +92,7 @@ class KafkaSource:
         try:
             self._await_topic(deadline)
             self._consumer.subscribe([settings.topic], listener=self._listener)
-        except BaseException:
+        except BaseException:  # also Ctrl-C: what was opened is closed, and the error goes on
             self._consumer.close(autocommit=False, timeout_ms=1000)
             raise
 

@@ -59,7 +59,7 @@ class RootFile:
         try:
             self._size = self._handle.seek(0, 2)
             self._file = self._open()
-        except BaseException:
+        except BaseException:  # also Ctrl-C: what was opened is closed, and the error goes on
             self._handle.close()
             raise
         self.created_ns = self._created()
