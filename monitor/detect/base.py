@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from monitor.infer import Predictor, Reference
+from monitor.snapshot import FloatArray
 from monitor.verdict import Shape
 from monitor.window import Interval
 
@@ -61,4 +62,13 @@ class Detector(Protocol):
 
         Returns one finding each, in their order.
         """
+        ...
+
+
+@runtime_checkable
+class BinScorer(Protocol):
+    """A detector that can say how wrong each bin looks, whatever its thresholds: what a ROC curve is made of."""
+
+    def bin_scores(self, interval: Interval, expected: Expected) -> FloatArray:
+        """Return how wrong each bin looks; larger is worse, 0 where it is not judged. Shape: the histogram's."""
         ...
