@@ -11,6 +11,9 @@ from monitor.snapshot import FloatArray
 from monitor.verdict import Shape
 from monitor.window import Interval
 
+DEFAULT_CHANCE = 3.5e-6
+"""One false alarm a shift of 8 h for 230 histograms that are judged every 23 s."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -35,6 +38,8 @@ class Finding:
     exposure: float | None = None
     warning: str = ""
     """A doubt about the map as a whole, for a person; empty if none."""
+    visible: Mapping[str, float] = field(default_factory=dict)
+    """Smallest relative change that this map would show, by name of the shape: a typical bin, a typical strip."""
     note: str = ""
     """What limits the judgement, for a person; empty if nothing."""
 
@@ -45,6 +50,8 @@ class Settings:
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)
+    chance: float = DEFAULT_CHANCE
+    """Chance of a false alarm that one judgement may have."""
 
 
 class Detector(Protocol):

@@ -1,7 +1,22 @@
 """What a histogram is expected to show: a learned reference, and the ONNX models that carry one."""
 
+from monitor.infer.calibration import Calibration, Pool, Tail
 from monitor.infer.card import Card, parse_card
 from monitor.infer.model import Model, load_model
-from monitor.infer.reference import Predictor, Reference
+from monitor.infer.reference import Predictor, Reference, WindowScatter
+from monitor.infer.windows import WindowSet, windows_of
 
-__all__ = ["Card", "Model", "Predictor", "Reference", "load_model", "parse_card"]
+__all__ = [
+    "Calibration",
+    "Card",
+    "Model",
+    "Pool",
+    "Predictor",
+    "Reference",
+    "Tail",
+    "WindowScatter",
+    "WindowSet",
+    "load_model",
+    "parse_card",
+    "windows_of",
+]

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from monitor.infer.reference import Statistics
 from monitor.snapshot import Kind
 
 METADATA_KEY = "histwatch.card"
@@ -44,9 +45,13 @@ class Card(BaseModel):
     """Relative scatter that the bins of a strip share."""
     dispersion: Annotated[float, Field(ge=0)] = 1.0
     """Variance over mean of pure statistics; 1 for counts, 0 where all scatter is relative."""
-    counts: bool = True
-    constant: bool = False
-    """Whether all good intervals showed the same numbers."""
+    statistics: Statistics = "counts"
+    zeros: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of live bins that a good map shows at zero, an upper bound."""
+    shared: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    """Relative scatter that the bins of a window share, one a scale; empty: `coherent` for all."""
+    window_degrees: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """Degrees of freedom of the systematic, one a scale; empty: `degrees_of_freedom` for all."""
     degrees_of_freedom: Annotated[float, Field(gt=0)] = 1e9
     references: Annotated[int, Field(ge=0)] = 0
     """Number of good intervals it was made of."""

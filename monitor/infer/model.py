@@ -8,7 +8,8 @@ import onnxruntime as ort
 from monitor.errors import ModelError
 from monitor.infer.card import METADATA_KEY, Card, parse_card
 from monitor.infer.inspection import objection
-from monitor.infer.reference import Reference
+from monitor.infer.reference import Reference, WindowScatter
+from monitor.infer.windows import windows_of
 from monitor.snapshot import AnyArray, FloatArray
 
 MAX_CHUNK = 128
@@ -119,7 +120,7 @@ def _check_signature(session: ort.InferenceSession, card: Card, file: str) -> No
     missing = wanted - set(types)
     if missing:
         raise ModelError(f"model {file}: no output {', '.join(sorted(missing))}")
-    for name in sorted(wanted | ({"spread"} & set(types))):
+    for name in sorted(wanted | ({"spread", "occupancy", "window_systematic"} & set(types))):
         if types[name] != "tensor(float)":
             raise ModelError(f"model {file}: output {name} of type {types[name]}, must be float32")
 
@@ -133,41 +134,66 @@ def _run(session: ort.InferenceSession, outputs: list[str], card: Card, file: st
 
 
 def _reference(session: ort.InferenceSession, card: Card, file: str) -> Reference:
-    profile = card.kind.startswith("TProfile")
+    rate, systematic = np.zeros(card.shape), np.zeros(card.shape)
     spread: FloatArray | None = None
+    occupancy: FloatArray | None = None
+    scatter: WindowScatter | None = None
+    profile = card.kind.startswith("TProfile")
+    # A shape in thesis B's scales says nothing of rates; bins are compared in that scale only.
     if card.normalisation == "exposure":
-        names = ["rate", "systematic"]
-        if profile and any(o.name == "spread" for o in session.get_outputs()):
-            names.append("spread")
-        constants = [np.asarray(a, dtype=np.float64) for a in _run(session, names, card, file, 1)]
-        rate, systematic = constants[:2]
-        spread = constants[2] if len(constants) > 2 else None
-        for name, array in zip(names, constants, strict=True):
-            if array.shape != card.shape:
-                raise ModelError(f"model {file}: output {name} of shape {array.shape}, the card says {card.shape}")
-            if not np.isfinite(array).all() or (name != "rate" and array.min() < 0):
-                raise ModelError(f"model {file}: output {name} holds values that are negative or not finite")
+        constants = _constants(session, card, file)
+        rate, systematic = constants["rate"], constants["systematic"]
+        if profile:
+            spread, occupancy = constants.get("spread"), constants.get("occupancy")
         if not profile and rate.min() < 0:
             raise ModelError(f"model {file}: output rate holds negative values")
-    else:
-        # A shape in thesis B's scales says nothing of rates; bins are compared in that scale only.
-        rate, systematic = np.zeros(card.shape), np.zeros(card.shape)
+        scatter = _scatter(constants, card, file)
     return Reference(
         name=f"{card.name} {card.version}",
         profile=profile,
         rate=rate,
         systematic=systematic,
         spread=spread,
+        occupancy=occupancy,
         live=rate != 0,
         coherent=card.coherent,
+        scatter=scatter,
+        statistics="profile" if profile else card.statistics,
         dispersion=card.dispersion,
-        counts=card.counts,
-        constant=card.constant,
+        zeros=card.zeros,
         degrees_of_freedom=card.degrees_of_freedom,
         thresholds=card.thresholds,
         references=card.references,
         exposure=card.exposure,
     )
+
+
+def _constants(session: ort.InferenceSession, card: Card, file: str) -> dict[str, FloatArray]:
+    """Return the constant outputs by name, of the shapes that they must have."""
+    shapes = dict.fromkeys(("rate", "systematic", "spread", "occupancy"), card.shape)
+    shapes["window_systematic"] = (int(windows_of(card.shape).offsets[-1]),)
+    names = [name for name in shapes if any(o.name == name for o in session.get_outputs())]
+    constants = [np.asarray(a, dtype=np.float64) for a in _run(session, names, card, file, 1)]
+    for name, array in zip(names, constants, strict=True):
+        if array.shape != shapes[name]:
+            raise ModelError(f"model {file}: output {name} of shape {array.shape}, the card says {shapes[name]}")
+        if not np.isfinite(array).all() or (name != "rate" and array.min() < 0):
+            raise ModelError(f"model {file}: output {name} holds values that are negative or not finite")
+    return dict(zip(names, constants, strict=True))
+
+
+def _scatter(constants: dict[str, FloatArray], card: Card, file: str) -> WindowScatter | None:
+    """Return what the model says of windows, None if nothing."""
+    if not card.shared and not card.window_degrees:
+        return None
+    scales = len(windows_of(card.shape).names)
+    if (len(card.shared), len(card.window_degrees)) != (scales, scales):
+        raise ModelError(
+            f"model {file}: bad card, shared and window_degrees have {len(card.shared)} and "
+            f"{len(card.window_degrees)} values; maps of shape {card.shape} are scanned with {scales} scales"
+        )
+    relative = constants.get("window_systematic", np.zeros(0)).astype(np.float32)
+    return WindowScatter(relative, card.shared, card.window_degrees)
 
 
 def _check_run(model: Model, file: str) -> None:

@@ -12,65 +12,17 @@ import json
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
 import monitor
-from monitor.detect.expectation import DEFAULT_THRESHOLDS
 from monitor.errors import HistwatchError
 from monitor.infer import Card, Reference
 from monitor.infer.card import METADATA_KEY
-from monitor.learn.reference import learn_reference
-from monitor.snapshot import FloatArray
+from monitor.learn.lowrank import choose_rank, fit_modes, folds_of, held_out
+from monitor.learn.reference import learn_reference, rescattered
+from monitor.snapshot import AnyArray, FloatArray
 from monitor.window import Interval
 
 OPSET = 17
-BOX = 9
-"""Side of the smoothing box of the modes, bins."""
-
-
-def fit_modes(maps: FloatArray, rate: FloatArray, live: np.ndarray, rank: int) -> tuple[FloatArray, FloatArray]:
-    """Return (modes, scale): orthonormal smoothed modes, and the scale that maps are divided by.
-
-    Parameters
-    ----------
-    maps
-        Contents per unit exposure. Shape: (maps, *shape).
-    rate
-        Their expectation. Shape: `shape`. `live` marks the bins to use.
-    rank
-        Number of modes.
-
-    Returns
-    -------
-    Shapes: (rank, bins) and (bins,).
-    """
-    shape = rate.shape
-    magnitude = np.abs(rate.ravel())
-    use = live.ravel() & (magnitude > 0)
-    scale = np.where(use, np.sqrt(np.where(use, magnitude, 1.0)), 1.0)
-    centred = np.where(use, (maps.reshape(len(maps), -1) - rate.ravel()) / scale, 0.0)
-    rank = min(rank, len(maps) - 1)
-    if rank < 1:
-        return np.zeros((1, use.size)), scale
-    _, strengths, vectors = np.linalg.svd(centred, full_matrices=False)
-    # Maps that do not differ have no modes: their singular vectors are any.
-    rank = min(rank, int((strengths > 1e-7 * np.sqrt(magnitude[use].sum())).sum()))
-    if rank < 1:
-        return np.zeros((1, use.size)), scale
-    box = BOX if len(shape) == 1 else (BOX, BOX)
-    coverage = ndimage.uniform_filter(use.reshape(shape).astype(np.float64), box, mode="constant")
-    # Smooth the relative change, not the contents: those fall off at the edges of what is filled.
-    weight = np.where(use, scale / np.where(use, magnitude, 1.0), 0.0)
-    smooth = []
-    for vector in vectors[:rank]:
-        relative = ndimage.uniform_filter((vector * weight).reshape(shape), box, mode="constant")
-        relative = relative / np.maximum(coverage, 1e-9)
-        smooth.append(np.where(use, relative.ravel() / np.where(weight > 0, weight, 1.0), 0.0))
-    modes, _ = np.linalg.qr(np.array(smooth).T)
-    modes = modes.T
-    # The sign of a singular vector is arbitrary: fix it, so that the same input gives the same file.
-    modes *= np.sign(modes[np.arange(len(modes)), np.abs(modes).argmax(axis=1)])[:, None]
-    return np.ascontiguousarray(modes), scale
 
 
 def train(
@@ -78,13 +30,18 @@ def train(
     *,
     name: str,
     version: str,
-    rank: int = 2,
+    rank: int | None = None,
     seed: int | None = None,
 ) -> tuple[bytes, Card]:
     """Train the autoencoder of one histogram and return the ONNX file and its card.
 
-    The systematic in the card's ``rate``/``systematic`` outputs is that of the reference without modes: what the
-    modes explain only makes the detector more careful.
+    The scatter in its outputs is that of held-out maps about their reconstruction; of profiles, that without modes,
+    which is no smaller.
+
+    Parameters
+    ----------
+    rank
+        Number of modes; None: as many as pay on held-out maps, often none.
 
     Raises
     ------
@@ -97,7 +54,12 @@ def train(
     maps = np.stack([_shown(i, reference) for i in filled])[list(learned.used)]
     exposure = learned.exposures[list(learned.used)]
     scaled = maps / exposure.reshape(-1, *([1] * (maps.ndim - 1)))
+    folds = folds_of([i.run for i, used in zip(filled, learned.used, strict=True) if used])
+    if rank is None:
+        rank = choose_rank(scaled, reference.rate, reference.live, folds)
     modes, scale = fit_modes(scaled, reference.rate, reference.live, rank)
+    if rank > 0 and not reference.profile and len(scaled) > 2:
+        reference = rescattered(learned, maps, held_out(scaled, reference.rate, reference.live, rank, folds))
     card = Card(
         name=name,
         version=version,
@@ -107,12 +69,15 @@ def train(
         normalisation="exposure",
         coherent=round(reference.coherent, 6),
         dispersion=reference.dispersion,
-        counts=reference.counts,
-        constant=reference.constant,
+        statistics=reference.statistics,
+        zeros=reference.zeros,
+        shared=() if reference.scatter is None else tuple(round(s, 6) for s in reference.scatter.shared),
+        window_degrees=()
+        if reference.scatter is None
+        else tuple(round(d, 3) for d in reference.scatter.degrees_of_freedom),
         degrees_of_freedom=round(reference.degrees_of_freedom, 3),
         references=reference.references,
         exposure=reference.exposure,
-        thresholds=DEFAULT_THRESHOLDS,
         training_runs=tuple(sorted({i.run for i in filled})),
         seed=seed,
         software=f"histwatch {monitor.__version__}",
@@ -146,10 +111,20 @@ def write_onnx(reference: Reference, modes: FloatArray, scale: FloatArray, card:
     def constant(values: FloatArray, name: str) -> onnx.TensorProto:
         return numpy_helper.from_array(np.ascontiguousarray(values, dtype=np.float32), name)
 
+    more: dict[str, AnyArray] = {}
+    if reference.spread is not None:
+        more["spread"] = reference.spread
+    if reference.occupancy is not None:
+        more["occupancy"] = reference.occupancy
+    if reference.scatter is not None and reference.scatter.relative.size:
+        more["window_systematic"] = reference.scatter.relative
+    halved = {name: a for name, a in more.items() if name == "window_systematic"}
     initializers = [
         constant(reference.rate, "rate_of_bins"),
         constant(reference.systematic, "systematic_of_bins"),
-        *([] if reference.spread is None else [constant(reference.spread, "spread_of_bins")]),
+        # Half precision halves the file, and three digits of a scatter are plenty.
+        *(numpy_helper.from_array(a.astype(np.float16), f"{name}_of_it") for name, a in halved.items()),
+        *(constant(a, f"{name}_of_it") for name, a in more.items() if name not in halved),
         constant(scale, "scale"),
         constant(modes.T, "modes"),
         numpy_helper.from_array(np.array([-1, bins], dtype=np.int64), "flat"),
@@ -169,7 +144,7 @@ def write_onnx(reference: Reference, modes: FloatArray, scale: FloatArray, card:
         helper.make_node("Reshape", ["y", "shaped"], [card.output]),
         helper.make_node("Identity", ["rate_of_bins"], ["rate"]),
         helper.make_node("Identity", ["systematic_of_bins"], ["systematic"]),
-        *([] if reference.spread is None else [helper.make_node("Identity", ["spread_of_bins"], ["spread"])]),
+        *(helper.make_node("Cast", [f"{name}_of_it"], [name], to=TensorProto.FLOAT) for name in more),
     ]
     graph = helper.make_graph(
         nodes,
@@ -179,7 +154,7 @@ def write_onnx(reference: Reference, modes: FloatArray, scale: FloatArray, card:
             helper.make_tensor_value_info(card.output, TensorProto.FLOAT, ["maps", *shape]),
             helper.make_tensor_value_info("rate", TensorProto.FLOAT, shape),
             helper.make_tensor_value_info("systematic", TensorProto.FLOAT, shape),
-            *([] if reference.spread is None else [helper.make_tensor_value_info("spread", TensorProto.FLOAT, shape)]),
+            *(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(a.shape)) for name, a in more.items()),
         ],
         initializers,
     )

@@ -374,12 +374,16 @@ def test_with_few_references_a_silent_bin_is_found_and_the_doubt_is_said() -> No
     assert finding.note == "few references (2): small effects are missed"
 
 
-def test_bins_of_a_profile_without_entries_are_not_judged(trained_by_kind: Models) -> None:
+def test_bins_of_a_profile_without_entries_are_dead_where_entries_are_expected(trained_by_kind: Models) -> None:
     trained = trained_by_kind[Kind.TPROFILE2D]
     entries = np.full(trained.rate.shape, 300.0)
     entries[5:9, 4:9] = 0.0
-    finding = one(ExpectationDetector(), profile_interval(trained.rate, SPREAD, entries), trained.expected)
-    assert not finding.bad
+    interval = profile_interval(trained.rate, SPREAD, entries)
+    (shape,) = one(ExpectationDetector(), interval, trained.expected).shapes
+    assert (shape.kind, shape.sign, len(shape.bins)) == ("spot", "dead", 20)
+    # Without an idea of how many entries there should be, their absence says nothing.
+    unknown = Expected(replace(trained.expected.reference, occupancy=None))
+    assert not one(ExpectationDetector(), interval, unknown).bad
 
 
 def test_a_model_that_follows_a_drift_hides_it_and_not_a_fault() -> None:

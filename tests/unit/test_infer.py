@@ -97,7 +97,8 @@ def test_the_cards_numbers_reach_the_reference() -> None:
     numbers = {
         "coherent": 0.02,
         "dispersion": 2.5,
-        "counts": False,
+        "statistics": "sums",
+        "zeros": 0.125,
         "degrees_of_freedom": 33.0,
         "references": 8,
         "exposure": 7.5,

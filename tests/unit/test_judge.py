@@ -257,7 +257,7 @@ def test_a_model_without_rates_does_not_call_an_empty_histogram_good() -> None:
 
 def test_an_empty_profile_under_beam_is_bad() -> None:
     nothing = np.zeros(SHAPE)
-    references = {"cal/a": expect(RATE, profile=True, counts=False), "cal/b": expect(RATE)}
+    references = {"cal/a": expect(RATE, profile=True, statistics="profile"), "cal/b": expect(RATE)}
     silent = profile_interval(nothing, 1.0, nothing, path="a", state=State.EMPTY, silent=1)
     found = one(Judge(Catalogue([rule()], references=references)), interval("b"), silent)
     assert found.verdict is Verdict.BAD
@@ -273,12 +273,12 @@ def test_a_stuck_histogram_is_bad() -> None:
 
 
 def test_a_stuck_profile_is_bad() -> None:
-    expected = expect(RATE, profile=True, counts=False, systematic=np.full(SHAPE, 0.01))
+    expected = expect(RATE, profile=True, statistics="profile", systematic=np.full(SHAPE, 0.01))
     stuck = profile_interval(RATE, 1.0, np.ones(SHAPE), path="a", state=State.STUCK)
     assert one(judge_of(["a"], expected=expected), stuck).verdict is Verdict.BAD
 
 
-@pytest.mark.parametrize("expected", [expect(RATE, constant=True), expect(RATE, counts=False)])
+@pytest.mark.parametrize("expected", [expect(RATE, statistics="exact"), expect(RATE, statistics="sums")])
 @pytest.mark.parametrize("says", [FINE, Finding(bad=True, score=9.0, shapes=(make_shape((1, 1)),))])
 def test_what_always_shows_the_same_is_judged_by_its_contents(expected: Expected, says: Finding) -> None:
     """Counters without scatter in several references, and numbers that are no counts."""

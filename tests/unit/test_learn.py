@@ -20,7 +20,8 @@ from monitor.detect.base import Expected
 from monitor.detect.expectation import ExpectationDetector
 from monitor.errors import HistwatchError
 from monitor.infer import Model, load_model
-from monitor.learn.autoencoder import fit_modes, train
+from monitor.learn.autoencoder import train
+from monitor.learn.lowrank import fit_modes
 from monitor.learn.models import model_file_name
 from monitor.learn.recorded import gather_intervals, learn_expectations
 from monitor.learn.reference import ALONE_SYSTEMATIC, learn_reference

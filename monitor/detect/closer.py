@@ -1,0 +1,213 @@
+"""The closer look: which shapes are wrong, one after the other, each judged without those found before."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from monitor.detect import kernels
+from monitor.detect.base import Expected, Finding
+from monitor.detect.geometry import BoolArray, shapes_of
+from monitor.detect.limits import Limits
+from monitor.detect.missing import missing_entries
+from monitor.detect.planes import Planes
+from monitor.detect.rates import modelled_rates, shown
+from monitor.infer.calibration import chances_of
+from monitor.normalise import exposures
+from monitor.normalise.exposure import block_grid
+from monitor.snapshot import AnyArray, FloatArray
+from monitor.verdict import Shape
+from monitor.window import Interval
+
+WIDE = 1.5
+"""Width of all bins' significances beyond which the whole map is doubted."""
+MAX_SHAPES = 24
+_ROUNDS = 8
+
+
+class Closer:
+    """The closer look at one map.
+
+    The window with the largest z^2 - 2 log N of its scale is taken out, trimmed to the bins that are not plainly
+    good; exposure and model are fitted again without it, and the map is scanned again until nothing is beyond its
+    threshold. Touching windows of one sign are one shape. Every significance is divided by the width of the bins'
+    significances where that is above 1, so that a reference that has aged as a whole does not name bins.
+
+    Parameters
+    ----------
+    rate
+        Expected content per unit exposure, at first sight. Shape: (bins,).
+    alone
+        Systematic variances of windows where there is one reference, see `expectation`. Shape: (windows,).
+    """
+
+    def __init__(
+        self,
+        interval: Interval,
+        rate: FloatArray,
+        expected: Expected,
+        limits: Limits,
+        alone: AnyArray | None = None,
+    ) -> None:
+        self._interval, self._expected, self._limits, self._alone = interval, expected, limits, alone
+        self._reference = expected.reference
+        self._rate = rate
+        self._contents = interval.contents.ravel()
+        self._windows = self._reference.window_set
+        bins = self._contents.size
+        self._bin_systematic = None if alone is None else alone[:bins].astype(np.float64)
+        self._low, self._high = np.zeros(bins, dtype=bool), np.zeros(bins, dtype=bool)
+        self._found = np.zeros(bins)
+        """Significance of the window that found each bin."""
+
+    def finding(self) -> Finding:
+        """Return what is wrong with the map."""
+        limits = self._limits
+        planes = self._fit()
+        self._high |= limits.unexpected(self._contents, planes.exposure)
+        missing = missing_entries(self._reference, self._interval, limits.single)
+        self._low |= missing < 0
+        self._found += missing
+        penalty = 2.0 * np.log(self._windows.counts)
+        width, first = 1.0, np.zeros(len(self._windows.names))
+        if self._high.any() or self._low.any():
+            planes = self._fit()
+        for attempt in range(MAX_SHAPES):
+            if attempt == 0:
+                width = planes.width()
+            wrong = self._low | self._high
+            best, place = self._scan(planes, wrong)
+            z = best / width
+            if attempt == 0:
+                first = z
+            above = np.abs(z) >= limits.sigmas
+            if not above.any():
+                break
+            pick = int(np.argmax(np.where(above, z * z - penalty, -np.inf)))
+            # A bin belongs to what was found first: the rest of a window that crosses it is another matter.
+            window = self._windows.bins(pick, (int(place[pick, 0]), int(place[pick, 1]))) & planes.judged & ~wrong
+            if not window.any():
+                break
+            window = planes.trim(window)
+            (self._low if z[pick] < 0 else self._high)[window] = True
+            self._found[window] = z[pick]
+            planes = self._fit()
+        self._low |= self._silent(planes, width) & ~self._high
+        shapes = self._shapes(planes, width)
+        warning = ""
+        if width > WIDE:
+            warning = (
+                f"the whole map differs from its reference: its bins scatter {width:.1f} times as much as expected; "
+                "bins are judged relative to that"
+            )
+        score = float(np.abs(first).max(initial=0.0))
+        return Finding(
+            bad=bool(shapes),
+            score=max([score, *(abs(s.significance) for s in shapes)]),
+            shapes=tuple(shapes),
+            p_value=float(chances_of(self._windows, limits.tails[None], first[None])[0]),
+            exposure=float(planes.exposure),
+            warning=warning,
+            visible=limits.visible(planes.exposure),
+            note=limits.note,
+        )
+
+    def _fit(self) -> Planes:
+        """Fit exposure and expected map without the bins that are wrong."""
+        reference, wrong = self._reference, self._low | self._high
+        exposure = 1.0
+        if not reference.profile:
+            grid = reference.blocks
+            if wrong.any():
+                kept = np.where(reference.live & ~wrong.reshape(reference.shape), reference.rate, 0.0)
+                grid = block_grid(kept)
+            exposure = float(exposures(self._contents[None], grid, reference.dispersion)[0])
+        if self._expected.predictor is not None and exposure > 0:
+            # What is wrong must not teach the model: show it what it expects there, until that stands still.
+            for _ in range(_ROUNDS if wrong.any() else 1):
+                seen = np.where(wrong, self._rate * exposure, shown(reference, self._interval))
+                previous = self._rate
+                self._rate = modelled_rates(seen[None], np.array([exposure]), self._expected)[0]
+                if np.abs(self._rate - previous).max() <= 1e-4 * np.abs(self._rate).max():
+                    break
+        return Planes(reference, self._interval, self._rate, exposure, self._bin_systematic)
+
+    def _scan(self, planes: Planes, wrong: BoolArray) -> tuple[FloatArray, AnyArray]:
+        """Return the best significance of every scale, shape (scales,), and its window's first bin, (scales, 2)."""
+        reference, windows = self._reference, self._windows
+        best = np.zeros(len(windows.names))
+        place = np.zeros((len(windows.names), 2), dtype=np.int64)
+        if reference.profile:
+            systematic = np.ascontiguousarray(reference.systematic.ravel())
+            kernels.scan_means(
+                *planes.weighted(wrong),
+                systematic,
+                *windows.shape,
+                windows.sizes,
+                reference.shared,
+                reference.freedoms,
+                best,
+                place,
+            )
+            return best, place
+        corners = (windows.shape[0] + 1, windows.shape[1] + 1)
+        sums, left, whole = np.empty((3, *corners))
+        live = reference.live.ravel()
+        kernels.running_sums(np.where(wrong, 0.0, planes.deviation), *windows.shape, sums)
+        kernels.running_sums(np.where(live & ~wrong, planes.rate, 0.0), *windows.shape, left)
+        kernels.running_sums(np.where(live, planes.rate, 0.0), *windows.shape, whole)
+        tables = reference.windows
+        kernels.scan_without(
+            sums,
+            left,
+            whole,
+            planes.exposure,
+            *windows.shape,
+            windows.sizes,
+            windows.offsets,
+            tables.statistical,
+            tables.systematic if self._alone is None else self._alone,
+            tables.degrees_of_freedom,
+            reference.exposure,
+            not reference.logarithmic,
+            best,
+            place,
+        )
+        return best, place
+
+    def _silent(self, planes: Planes, width: float) -> BoolArray:
+        """Return bins at zero that no window showed, because few references leave a systematic open."""
+        at_zero: BoolArray = (self._contents == 0) & self._reference.live.ravel() & (planes.mu > 0)
+        if self._reference.profile:
+            return np.zeros_like(at_zero)
+        if int(at_zero.sum()) >= self._limits.silent_bins:
+            return at_zero
+        dead: BoolArray = at_zero & (planes.mu >= self._limits.silent_from(width))
+        return dead
+
+    def _shapes(self, planes: Planes, width: float) -> list[Shape]:
+        reference = self._reference
+        shape = reference.shape
+        known = planes.judged | self._low | self._limits.unexpected(self._contents, planes.exposure)
+
+        def significance(own: BoolArray) -> float:
+            """Return that of the whole, or of its most significant part: what bins share may hide what one shows."""
+            whole = planes.significance(own.ravel()) / width
+            found = self._found[own.ravel()]
+            part = float(found[np.argmax(np.abs(found))])
+            return part if abs(part) > abs(whole) or part * whole < 0 else whole
+
+        shapes: list[Shape] = []
+        for area, is_low in ((self._low, True), (self._high, False)):
+            found = shapes_of(
+                area.reshape(shape),
+                (area & known).reshape(shape),
+                known.reshape(shape),
+                self._contents.reshape(shape),
+                planes.mu.reshape(shape),
+                significance,
+                is_low,
+                reference.profile,
+            )
+            # What looked wrong while the exposure was, and no more now that it is not, is not told.
+            shapes += [s for s in found if s.sign == "dead" or (s.observed < s.expected) == is_low]
+        return sorted(shapes, key=lambda s: -abs(s.significance))
