@@ -12,8 +12,6 @@ from monitor.detect.missing import missing_entries
 from monitor.detect.planes import Planes
 from monitor.detect.rates import modelled_rates, shown
 from monitor.infer.calibration import chances_of
-from monitor.normalise import exposures
-from monitor.normalise.exposure import block_grid
 from monitor.snapshot import AnyArray, FloatArray
 from monitor.verdict import Shape
 from monitor.window import Interval
@@ -21,7 +19,10 @@ from monitor.window import Interval
 WIDE = 1.5
 """Width of all bins' significances beyond which the whole map is doubted."""
 MAX_SHAPES = 24
+MANY_SHAPES, MANY_BINS = 12, 0.05
+"""Shapes, or share of bins, beyond which a map that is too wide has another pattern rather than faults."""
 _ROUNDS = 8
+_NARROW, _NARROWEST = 0.7, 0.05
 
 
 class Closer:
@@ -56,6 +57,7 @@ class Closer:
         bins = self._contents.size
         self._bin_systematic = None if alone is None else alone[:bins].astype(np.float64)
         self._low, self._high = np.zeros(bins, dtype=bool), np.zeros(bins, dtype=bool)
+        self._scatter = 1.0
         self._found = np.zeros(bins)
         """Significance of the window that found each bin."""
 
@@ -72,9 +74,11 @@ class Closer:
         if self._high.any() or self._low.any():
             planes = self._fit()
         for attempt in range(MAX_SHAPES):
-            if attempt == 0:
-                width = planes.width()
             wrong = self._low | self._high
+            # What is found already must not make the rest look wide.
+            width = self._width(planes, wrong)
+            if attempt == 0:
+                planes = self._fit()
             best, place = self._scan(planes, wrong)
             z = best / width
             if attempt == 0:
@@ -99,6 +103,11 @@ class Closer:
                 f"the whole map differs from its reference: its bins scatter {width:.1f} times as much as expected; "
                 "bins are judged relative to that"
             )
+            changed = int((self._low | self._high).sum())
+            if len(shapes) > MANY_SHAPES or changed > MANY_BINS * int(planes.judged.sum()):
+                # No fault of a detector: another pattern of light, another trigger, a reference of another time.
+                warning += f", and {changed} of them differ in {len(shapes)} places: its pattern has changed"
+                shapes = [s for s in shapes if s.sign == "dead"]
         score = float(np.abs(first).max(initial=0.0))
         return Finding(
             bad=bool(shapes),
@@ -111,16 +120,23 @@ class Closer:
             note=limits.note,
         )
 
+    def _width(self, planes: Planes, wrong: BoolArray) -> float:
+        """Return by how much all bins scatter more than expected, at least 1.
+
+        Where the variance of sums was fitted, it need not hold at another scale: if all bins scatter far less, it is
+        made smaller.
+        """
+        width = planes.width(wrong)
+        if self._reference.statistics == "sums" and width < _NARROW:
+            self._scatter = max(width, _NARROWEST)
+        return max(1.0, width)
+
     def _fit(self) -> Planes:
         """Fit exposure and expected map without the bins that are wrong."""
         reference, wrong = self._reference, self._low | self._high
         exposure = 1.0
         if not reference.profile:
-            grid = reference.blocks
-            if wrong.any():
-                kept = np.where(reference.live & ~wrong.reshape(reference.shape), reference.rate, 0.0)
-                grid = block_grid(kept)
-            exposure = float(exposures(self._contents[None], grid, reference.dispersion)[0])
+            exposure = reference.exposure_of(self._contents, wrong)
         if self._expected.predictor is not None and exposure > 0:
             # What is wrong must not teach the model: show it what it expects there, until that stands still.
             for _ in range(_ROUNDS if wrong.any() else 1):
@@ -129,7 +145,7 @@ class Closer:
                 self._rate = modelled_rates(seen[None], np.array([exposure]), self._expected)[0]
                 if np.abs(self._rate - previous).max() <= 1e-4 * np.abs(self._rate).max():
                     break
-        return Planes(reference, self._interval, self._rate, exposure, self._bin_systematic)
+        return Planes(reference, self._interval, self._rate, exposure, self._bin_systematic, self._scatter)
 
     def _scan(self, planes: Planes, wrong: BoolArray) -> tuple[FloatArray, AnyArray]:
         """Return the best significance of every scale, shape (scales,), and its window's first bin, (scales, 2)."""
@@ -191,7 +207,10 @@ class Closer:
 
         def significance(own: BoolArray) -> float:
             """Return that of the whole, or of its most significant part: what bins share may hide what one shows."""
-            whole = planes.significance(own.ravel()) / width
+            whole = planes.significance(own.ravel())
+            if (own.ravel() & ~reference.live.ravel()).any():
+                return whole
+            whole /= width
             found = self._found[own.ravel()]
             part = float(found[np.argmax(np.abs(found))])
             return part if abs(part) > abs(whole) or part * whole < 0 else whole

@@ -17,7 +17,6 @@ from monitor.detect.rates import is_modelled, modelled_rates, shown
 from monitor.infer import Reference
 from monitor.infer.calibration import chances_of
 from monitor.kernel import address_of
-from monitor.normalise import exposures
 from monitor.snapshot import AnyArray, FloatArray
 from monitor.window import Interval
 
@@ -110,7 +109,7 @@ class ExpectationDetector:
         reference = expected.reference
         exposure = 1.0
         if not reference.profile:
-            exposure = float(exposures(interval.contents.reshape(1, -1), reference.blocks, reference.dispersion)[0])
+            exposure = reference.exposure_of(interval.contents.ravel())
         rate = modelled_rates(shown(reference, interval)[None], np.array([exposure]), expected)[0]
         alone = None
         if reference.references == 1 and not reference.profile:
@@ -163,6 +162,9 @@ class ExpectationDetector:
         exposure = np.full(len(intervals), -1.0)
         single = np.array([e.reference.references == 1 and e.reference.scatter is None for e in expected])
         early = np.array([is_modelled(e) for e in expected]) | single
+        for m, (interval, one) in enumerate(zip(intervals, expected, strict=True)):
+            if one.reference.saturated is not None:
+                early[m], exposure[m] = False, one.reference.exposure_of(interval.contents.ravel())
         if early.any():
             fitted = np.empty(int(early.sum()))
             bins = int(windows.counts[0])

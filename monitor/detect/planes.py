@@ -19,6 +19,7 @@ MIN_PROFILE_ENTRIES = 30.0
 """Where the spread of one entry is not known, a profile's bin with fewer entries has no error to be judged by."""
 PRIOR_ENTRIES = 50.0
 """Entries that the references' spread of one entry counts for beside the bin's own."""
+_TRIMS = 8
 _CENTRAL = float(stats.norm.ppf(0.75))
 
 
@@ -31,6 +32,8 @@ class Planes:
         Expected content per unit exposure, shape (bins,), and the map's exposure.
     bin_systematic
         Systematic variance of single bins at unit exposure; None: the reference's. Shape: (bins,).
+    scatter
+        Factor on all standard deviations.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Planes:
         rate: FloatArray,
         exposure: float,
         bin_systematic: FloatArray | None = None,
+        scatter: float = 1.0,
     ) -> None:
         self.reference, self.interval, self.rate, self.exposure = reference, interval, rate, exposure
         self.mu = rate * exposure
@@ -57,7 +61,9 @@ class Planes:
         statistical = np.where(self.judged, windows.statistical[:bins], 0.0).astype(np.float64)
         q = windows.systematic[:bins].astype(np.float64) if bin_systematic is None else bin_systematic
         self.systematic = exposure**2 * q
-        self.variance = exposure * (1.0 + exposure / reference.exposure) * statistical + self.systematic
+        self.systematic *= scatter**2
+        more = exposure * (1.0 + exposure / reference.exposure) * scatter**2
+        self.variance = more * statistical + self.systematic
         self.deviation = np.zeros(bins)
         kernels.deviations(contents, rate, exposure, reference.logarithmic, live, self.deviation)
 
@@ -80,12 +86,12 @@ class Planes:
         )
         return found
 
-    def width(self) -> float:
-        """Median of the bins' |pull| in units of its value for a normal distribution; at least 1.
+    def width(self, without: BoolArray) -> float:
+        """Return the median of the bins' |pull| in units of its value for a normal distribution.
 
         Silent bins are left out: they are faults, not a sign of age.
         """
-        use = self.judged & (self.variance > 0)
+        use = self.judged & (self.variance > 0) & ~without
         if not self.reference.profile:
             use &= self.interval.contents.ravel() > 0
             if self.reference.counts:
@@ -93,24 +99,25 @@ class Planes:
         if int(use.sum()) < 20:
             return 1.0
         pulls = np.abs(self.deviation[use]) / np.sqrt(self.variance[use])
-        return max(1.0, float(np.median(pulls)) / _CENTRAL)
+        return float(np.median(pulls)) / _CENTRAL
 
     def trim(self, window: BoolArray) -> BoolArray:
-        """Leave out of a window the bins that are good: compatible with no change, and not with the window's.
+        """Leave out of a window the bins that are rather good than changed as the window is.
 
         A spot of 5 x 5 bins that found a dead module of 4 x 4 has nine good bins in it. Where single bins cannot
         tell, as in a strip that lost 5 %, all stay.
         """
         kept = window
         sigma = np.sqrt(np.maximum(self.variance, 1e-300))
-        for _ in range(5):
-            change = float(self.deviation[kept].sum() / np.abs(self.mu[kept]).sum())
-            expected = np.abs(self.mu) * change
+        mu = np.abs(self.mu)
+        for _ in range(_TRIMS):
+            change = float(self.deviation[kept].sum() / max(float(mu[kept].sum()), 1e-300))
             # Variance where the change is true: statistics shrink with the content.
             changed = np.maximum(self.variance - self.systematic, 0.0) * max(0.0, 1.0 + change) + self.systematic
             changed = np.maximum(changed, 0.01 * self.variance)
-            off = np.abs(self.deviation - expected) / np.sqrt(np.maximum(changed, 1e-300))
-            good = (np.abs(self.deviation) < 3.0 * sigma) & (off > np.abs(self.deviation) / sigma + 3.0)
+            off = np.abs(self.deviation - change * mu) / np.sqrt(np.maximum(changed, 1e-300))
+            short = self.deviation * np.sign(change) < np.abs(change) * mu
+            good = short & (off > np.abs(self.deviation) / sigma + 3.0)
             smaller = window & ~good
             if not smaller.any() or (smaller == kept).all():
                 break

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from monitor.infer.calibration import Pool
 from monitor.infer.windows import WindowSet, windows_of
 from monitor.kernel import address_of
-from monitor.normalise import BlockGrid, block_grid
+from monitor.normalise import BlockGrid, block_grid, count_events, exposures, saturated_bins
 from monitor.snapshot import AnyArray, FloatArray
 
 MOVES = 0.03
@@ -261,6 +261,30 @@ class Reference:
     def entry_blocks(self) -> BlockGrid:
         """Blocks for the estimate of the exposure of a profile from its entries."""
         return block_grid(np.zeros(self.shape) if self.occupancy is None else self.occupancy)
+
+    @cached_property
+    def saturated(self) -> NDArray[np.bool_] | None:
+        """Channels that count events, where there are enough of them. Shape: the histogram's."""
+        return saturated_bins(self.rate) if self.statistics in ("binomial", "exact") else None
+
+    def exposure_of(self, contents: FloatArray, without: NDArray[np.bool_] | None = None) -> float:
+        """Return the exposure of one map of sums, relative to this reference.
+
+        Parameters
+        ----------
+        contents
+            Shape: (bins,).
+        without
+            Bins to leave out. Shape: (bins,).
+        """
+        leave = without is not None and bool(without.any())
+        kept = self.live.ravel() & ~without if leave and without is not None else self.live.ravel()
+        if self.saturated is not None:
+            full = self.saturated.ravel() & kept
+            if full.any() and (counted := count_events(contents, self.rate.ravel(), full)) > 0:
+                return counted
+        grid = block_grid(np.where(kept, self.rate.ravel(), 0.0).reshape(self.shape)) if leave else self.blocks
+        return float(exposures(contents[None], grid, self.dispersion)[0])
 
     @cached_property
     def blocks(self) -> BlockGrid:

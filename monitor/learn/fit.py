@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.normalise import block_grid, exposures
+from monitor.normalise import block_grid, count_events, exposures, saturated_bins
 from monitor.snapshot import FloatArray
 
 CLIP = 5.0
@@ -65,6 +65,9 @@ def fit(contents: FloatArray, shape: tuple[int, ...], spans: FloatArray, leave_o
         exposure = exposures(contents, grid)
         if not (exposure[used] > 0).any():
             exposure = np.ones(len(contents))
+        full = saturated_bins(rate) if whole else None
+        if full is not None and all(_same(row[full]) for row in contents[used]):
+            exposure = np.array([count_events(row, rate, full) for row in contents])
         exposure = np.maximum(exposure, 1e-12)
         mu = exposure[:, None] * rate
         # Before the systematic is known a generous one keeps ordinary bins; half a count keeps sparse ones.
@@ -84,6 +87,11 @@ def fit(contents: FloatArray, shape: tuple[int, ...], spans: FloatArray, leave_o
         unit = float(exposure[used].sum() / spans[used].sum())
         exposure, rate = exposure / unit, rate * unit
     return Fit(rate, exposure, used, weight)
+
+
+def _same(contents: FloatArray) -> bool:
+    """Tell whether most channels show the same number, as those do that fire in every event."""
+    return float(np.mean(contents == np.median(contents))) > 0.5
 
 
 def _scatter(contents: FloatArray, mu: FloatArray, rate: FloatArray) -> float:

@@ -28,6 +28,10 @@ ALONE_COHERENT = 0.01
 """Relative scatter that the bins of a strip share where there is one reference."""
 DIFFERS = 6.5
 """Standard deviations from which on a reference that differs from the others in a shape is bad."""
+_NOISE = 4.2
+"""Largest significance that tens of thousands of windows of a good map show."""
+_STANDS_OUT = 5.0
+"""How much more than a typical reference a bad one differs, beyond noise."""
 WINSOR = 3.0
 """Standard deviations that a single bin counts for at most in that scan."""
 
@@ -207,7 +211,11 @@ def _differing(
         z = np.where(variance > 1e-9 * variance.max(), np.abs(d) / np.sqrt(np.maximum(variance, 1e-300)), 0.0)
         most = np.maximum(most, z.max(axis=1))
     worst = int(np.argmax(most))
-    return int(np.flatnonzero(fitted.used)[worst]) if most[worst] > DIFFERS else None
+    # Where all differ from each other, as when the beam changed among them, none is the bad one. A bad one of R
+    # pulls the common map, so that the others differ by 1 / (R - 1) of it.
+    others = max(0.0, float(np.median(most)) - _NOISE)
+    stands_out = most[worst] - _NOISE > min(_STANDS_OUT, 0.75 * (len(most) - 1)) * others
+    return int(np.flatnonzero(fitted.used)[worst]) if most[worst] > DIFFERS and stands_out else None
 
 
 def _learn_profile(

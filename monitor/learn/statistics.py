@@ -14,6 +14,8 @@ EXACT_SHARE = 0.995
 """Share of live bins that must show the same number in every reference for a histogram to be exact."""
 SUB_POISSON = 0.97
 """Scatter over that of counts, of a typical bin, below which contents are no counts."""
+SUMS_FROM = 1.5
+"""Variance over mean of pure statistics from which on whole numbers are no counts of entries."""
 _GROUPS = 12
 _STATISTICAL_SHARE = 0.1
 """Least share of statistics in the variance of the emptiest group for sums of weights to be told from rates."""
@@ -72,7 +74,9 @@ def recognise(contents: FloatArray, mu: FloatArray, leverage: FloatArray, weight
     error = 1.3 * np.sqrt(2.0 / ((references - 1) * int(live.sum())))
     if ratio < SUB_POISSON - 3.0 * error:
         return Kind("binomial", 1.0)
-    return poisson
+    # Sums of whole numbers, as of ADC counts, are whole numbers too.
+    dispersion = fit_dispersion(c, m) if ratio > 2.0 * SUMS_FROM else 1.0
+    return Kind("sums", dispersion) if dispersion > SUMS_FROM else poisson
 
 
 def _scatter(c: FloatArray, m: FloatArray, w: FloatArray, leverage: FloatArray, kind: Kind) -> float:

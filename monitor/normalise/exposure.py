@@ -27,6 +27,8 @@ _STARTS = np.array([0.5, 0.15, 0.35, 0.65, 0.85])
 _SEARCH_ROUNDS = 12
 _FINAL_ROUNDS = 2
 _UNDISPUTED = 0.9
+_SATURATED = 0.002
+_MANY = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,6 +143,21 @@ def exposure_of(contents, block, rate, sample, dispersion):  # type: ignore[no-u
             inside_content += content[b]
             inside_rate += rate[b]
     return max(0.0, inside_content / inside_rate)
+
+
+def saturated_bins(rate: FloatArray) -> NDArray[np.bool_] | None:
+    """Return the channels that fire in every event, if they are many enough to count events by. Shape: the rate's.
+
+    Their content is the number of events, without any scatter: an exposure taken from all bins is no match for it.
+    """
+    live = rate > 0
+    full: NDArray[np.bool_] = live & (rate >= (1.0 - _SATURATED) * rate.max(initial=0.0))
+    return full if int(full.sum()) >= max(20.0, _MANY * int(live.sum())) else None
+
+
+def count_events(contents: FloatArray, rate: FloatArray, full: NDArray[np.bool_]) -> float:
+    """Return the exposure by which most saturated channels agree; 0 where most are silent. Shape of all: the map's."""
+    return float(np.median(contents[full] / rate[full]))
 
 
 def exposures(maps: FloatArray, grid: BlockGrid, dispersion: float = 1.0) -> FloatArray:
