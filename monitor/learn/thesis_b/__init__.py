@@ -1,0 +1,1 @@
+"""Thesis B (ATLAS, 2022): dataset, coordinate autoencoder, calibration of its clustering, benchmark."""
