@@ -23,6 +23,9 @@ from monitor.window import Interval
 THRESHOLDS = ("bin", "strip")
 _CLOSE_IN_TAILS = 1.5
 """Standard deviations from which on tails of good maps are looked at: the most extreme of a few windows is not far."""
+_SAMPLE = 600
+"""Windows that are enough for a median."""
+_FEW = 8
 _MEDIAN_CHI2 = 0.45494
 """Median of the squared pull of a normal distribution."""
 
@@ -226,17 +229,19 @@ def _systematic_alone(reference: Reference, contents: FloatArray, rate: FloatArr
     deviation = np.zeros(contents.size)
     kernels.deviations(contents, rate, exposure, reference.logarithmic, reference.live.ravel(), deviation)
     a = exposure * (1.0 + exposure / reference.exposure)
+    squares = np.zeros(len(every.names))
     for k in range(len(every.names)):
         part = slice(int(every.offsets[k]), int(every.offsets[k + 1]))
-        p = windows.statistical[part].astype(np.float64)
-        mu = every.sums(np.where(reference.live.ravel(), rate, 0.0), k) * exposure
+        step = max(1, int(every.counts[k]) // _SAMPLE)
+        p = windows.statistical[part][::step].astype(np.float64)
+        mu = reference.window_rates[part][::step].astype(np.float64)
         use = np.isfinite(p) & (mu > 0)
         if not use.any():
             continue
-        d = every.sums(deviation, k)
-        square = float(np.median((d[use] ** 2 / _MEDIAN_CHI2 - a * p[use]) / mu[use] ** 2))
-        if int(use.sum()) < 8:
-            # A handful of windows tells no median: what a single bin shows bounds what many share.
-            square = max(square, float(q[: every.counts[0]].max()) / max(float(rate.max()) ** 2, 1e-300))
-        q[part] = np.maximum(square, 0.0) * (mu / exposure) ** 2
+        d = every.sums(deviation, k)[::step]
+        squares[k] = np.median((d[use] ** 2 / _MEDIAN_CHI2 - a * p[use]) / (exposure * mu[use]) ** 2)
+        if int(use.sum()) < _FEW:
+            # A handful of windows tells no median; what bins show bounds what many of them share.
+            squares[k] = max(squares[k], squares[0])
+        q[part] = max(squares[k], 0.0) * reference.window_rates[part] ** 2
     return q

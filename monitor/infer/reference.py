@@ -217,6 +217,13 @@ class Reference:
         return Windows(p, q, self.freedoms, visible)
 
     @cached_property
+    def window_rates(self) -> NDArray[np.float32]:
+        """Expected content of every window at unit exposure. Shape: (windows,)."""
+        every = self.window_set
+        rate = np.where(self.live, self.rate, 0.0).ravel()
+        return np.concatenate([every.sums(rate, k) for k in range(len(every.names))]).astype(np.float32)
+
+    @cached_property
     def freedoms(self) -> FloatArray:
         """Degrees of freedom of the systematic of each scale. Shape: (scales,)."""
         if self.scatter is not None:

@@ -11,6 +11,7 @@ from scipy import ndimage
 from sklearn.cluster import DBSCAN
 
 from monitor.decode import histogram_pb2 as pb
+from monitor.infer import windows_of
 from tests.bench.workload import SHAPE
 
 
@@ -51,12 +52,12 @@ def largest_pull(maps: np.ndarray, rate: np.ndarray, systematic: np.ndarray, exp
 
 
 def filtered_pulls(maps: np.ndarray, rate: np.ndarray, systematic: np.ndarray, exposure: np.ndarray) -> np.ndarray:
-    """Largest |pull| of bins, 5 x 5 windows and strips of each map, as a user of SciPy would write it."""
+    """Largest |pull| of the same windows in each map, as a user of SciPy would write it."""
     mu = exposure[:, None] * rate
     deviation = (maps - mu).reshape(-1, *SHAPE)
     variance = (mu + (systematic * mu) ** 2).reshape(-1, *SHAPE)
     best = np.abs(deviation / np.sqrt(variance)).max(axis=(1, 2))
-    for size in ((1, 5, 5), (1, 1, SHAPE[1]), (1, SHAPE[0], 1)):
+    for size in ((1, *map(int, pair)) for pair in windows_of(SHAPE).sizes[1:]):
         area = size[1] * size[2]
         d, v = (ndimage.uniform_filter(plane, size, mode="constant") * area for plane in (deviation, variance))
         best = np.maximum(best, np.abs(d / np.sqrt(np.maximum(v, 1e-9))).max(axis=(1, 2)))
