@@ -27,6 +27,9 @@ _STARTS = np.array([0.5, 0.15, 0.35, 0.65, 0.85])
 _SEARCH_ROUNDS = 12
 _FINAL_ROUNDS = 2
 _UNDISPUTED = 0.9
+_CLIP, _WIDE_CLIP = 3.0, 6.0
+_CHANCE = 0.01
+"""Share of the expected content that lies beyond `_CLIP` by chance."""
 _SATURATED = 0.002
 _MANY = 0.05
 
@@ -72,9 +75,9 @@ def block_grid(rate: FloatArray, typical_exposure: float = 1.0) -> BlockGrid:
     return BlockGrid(block, np.append(sums, 0.0), sample)
 
 
-@kernel("UniTuple(float64, 2)(float64[::1], float64[::1], float64, float64)", fastmath=REORDERED)
-def _agreeing(content, rate, scale, dispersion):  # type: ignore[no-untyped-def]
-    """Sum contents and rates over the blocks within three standard deviations of `scale` times their rate."""
+@kernel("UniTuple(float64, 2)(float64[::1], float64[::1], float64, float64, float64)", fastmath=REORDERED)
+def _agreeing(content, rate, scale, dispersion, sigmas):  # type: ignore[no-untyped-def]
+    """Sum contents and rates over the blocks within some standard deviations of `scale` times their rate."""
     inside_content = 0.0
     inside_rate = 0.0
     relative = (BLOCK_SYSTEMATIC * scale) ** 2
@@ -82,7 +85,7 @@ def _agreeing(content, rate, scale, dispersion):  # type: ignore[no-untyped-def]
         mu = scale * rate[b]
         deviation = content[b] - mu
         variance = dispersion * max(mu, 1.0) + relative * rate[b] * rate[b]
-        weight = 1.0 if rate[b] > 0.0 and deviation * deviation <= 9.0 * variance else 0.0
+        weight = 1.0 if rate[b] > 0.0 and deviation * deviation <= sigmas * sigmas * variance else 0.0
         inside_content += weight * content[b]
         inside_rate += weight * rate[b]
     return inside_content, inside_rate
@@ -114,7 +117,7 @@ def exposure_of(contents, block, rate, sample, dispersion):  # type: ignore[no-u
         scale = ordered[int(start * (quick - 1) + 0.5)]
         held = 0.0
         for _ in range(_SEARCH_ROUNDS):
-            inside_content, held = _agreeing(sampled, sampled_rate, scale, dispersion)
+            inside_content, held = _agreeing(sampled, sampled_rate, scale, dispersion, _CLIP)
             if held == 0.0:
                 break
             refined = inside_content / held
@@ -131,9 +134,16 @@ def exposure_of(contents, block, rate, sample, dispersion):  # type: ignore[no-u
             break
     if best > 0.0:
         for _ in range(_FINAL_ROUNDS):
-            inside_content, held = _agreeing(content, rate, best, dispersion)
+            inside_content, held = _agreeing(content, rate, best, dispersion, _CLIP)
             if held > 0.0 and inside_content > 0.0:
                 best = inside_content / held
+        every = 0.0
+        for b in range(rate.size):
+            every += rate[b]
+        if held > (1.0 - _CHANCE) * every:
+            # Nothing disagrees. Cutting off the tails of counts, which are not alike, would only bias the sum.
+            inside_content, held = _agreeing(content, rate, best, dispersion, _WIDE_CLIP)
+            best = inside_content / held
         return best
     # Most of the map is empty: too sparse, or dead. Its total is all there is to go by.
     inside_content = 0.0
