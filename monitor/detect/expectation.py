@@ -21,9 +21,11 @@ from monitor.snapshot import AnyArray, FloatArray
 from monitor.window import Interval
 
 THRESHOLDS = ("bin", "strip")
+MOST_SUPPORT = 3.0
+"""Standard deviations that neighbours add to a bin's score at most."""
 _CLOSE_IN_TAILS = 1.5
 """Standard deviations from which on tails of good maps are looked at: the most extreme of a few windows is not far."""
-_SAMPLE = 600
+_SAMPLE = 1500
 """Windows that are enough for a median."""
 _FEW = 8
 _MEDIAN_CHI2 = 0.45494
@@ -108,7 +110,10 @@ class ExpectationDetector:
         return best
 
     def bin_scores(self, interval: Interval, expected: Expected) -> FloatArray:
-        """Return the significance of every bin, without its sign. Shape: the histogram's."""
+        """Return the significance of every bin, without its sign, and what its neighbours add, see `supported`.
+
+        Shape: the histogram's.
+        """
         reference = expected.reference
         exposure = 1.0
         if not reference.profile:
@@ -118,8 +123,7 @@ class ExpectationDetector:
         if reference.references == 1 and not reference.profile:
             alone = _systematic_alone(reference, interval.contents.ravel(), rate, exposure)[: rate.size]
         planes = Planes(reference, interval, rate, exposure, None if alone is None else alone.astype(np.float64))
-        scores: FloatArray = np.abs(planes.bin_significances()).reshape(reference.shape)
-        return scores
+        return supported(planes.bin_significances().reshape(reference.shape))
 
     def _scan_profiles(
         self, intervals: Sequence[Interval], expected: Sequence[Expected], best: FloatArray
@@ -195,6 +199,26 @@ class ExpectationDetector:
             odd,
         )
         return exposure, rates
+
+
+def supported(z: FloatArray) -> FloatArray:
+    """Return |z| and what neighbours on both sides, along one axis, add to it. Shape: the histogram's, in and out.
+
+    Faults of a detector lie side by side: two neighbours that deviate in the same direction make a bin more suspect,
+    by the mean of their significances, but at most by its own, so that a good bin beside a fault stays good, and by
+    `MOST_SUPPORT`.
+    """
+    own = np.abs(z)
+    support = np.zeros_like(own)
+    for axis in range(z.ndim):
+        width = [(1, 1) if a == axis else (0, 0) for a in range(z.ndim)]
+        padded = np.pad(z, width)
+        count = z.shape[axis]
+        before = np.take(padded, np.arange(count), axis=axis)
+        after = np.take(padded, np.arange(2, count + 2), axis=axis)
+        support = np.maximum(support, np.sign(z) * (before + after) / 2.0)
+    scores: FloatArray = own + np.minimum(np.minimum(own, support), MOST_SUPPORT)
+    return scores
 
 
 def _rates_of(intervals: Sequence[Interval], expected: Sequence[Expected], exposure: FloatArray) -> list[FloatArray]:
