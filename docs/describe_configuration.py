@@ -31,14 +31,21 @@ def describe() -> str:
         if section is None:
             parts.append(f"## `{key}`\n\n{_line(value)} Default: {_default(value)}.\n")
             continue
-        model = schema["$defs"][section]
-        parts.append(f"## `{key}`\n\n{_line(model)}{' A list of:' if value.get('type') == 'array' else ''}\n")
-        parts.append("| key | meaning | default |\n|---|---|---|")
-        required = model.get("required", [])
-        for name, one in model["properties"].items():
-            parts.append(f"| `{name}` | {_line(one)} | {'required' if name in required else _default(one)} |")
-        parts.append("")
+        many = value.get("type") == "array"
+        parts += _section(f"## `{key}`", schema["$defs"][section], " A list of:" if many else "")
+        for name, one in schema["$defs"][section]["properties"].items():
+            if (inner := _reference(one)) is not None:
+                parts += _section(f"### `{key}{'[]' if many else ''}.{name}`", schema["$defs"][inner])
     return "\n".join(parts)
+
+
+def _section(title: str, model: dict[str, Any], more: str = "") -> list[str]:
+    required = model.get("required", [])
+    rows = [
+        f"| `{name}` | {_line(one)} | {'required' if name in required else _default(one)} |"
+        for name, one in model["properties"].items()
+    ]
+    return [f"{title}\n\n{_line(model)}{more}\n", "| key | meaning | default |\n|---|---|---|", *rows, ""]
 
 
 def _reference(value: dict[str, Any]) -> str | None:
@@ -52,6 +59,8 @@ def _line(value: dict[str, Any]) -> str:
 
 def _default(value: dict[str, Any]) -> str:
     default = value.get("default")
+    if isinstance(default, dict) and default:
+        return "see below"
     if default in ("", [], {}, None):
         return "none"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -89,6 +90,10 @@ class Judgement:
     subsystem: str = "unknown"
     exposure: float | None = None
     """Exposure of the interval relative to the reference."""
+    visible: Mapping[str, float] = field(default_factory=dict)
+    """Smallest relative change of a typical bin and strip that this interval would have shown."""
+    classification: Mapping[str, float] = field(default_factory=dict)
+    """Probability of each kind of fault, by label, as a classifier says; empty if none was asked."""
     guidance: str = field(default="", repr=False)
 
     @property
@@ -127,4 +132,6 @@ class Judgement:
             "histogram_type": self.histogram_type,
             "subsystem": self.subsystem,
             "exposure": self.exposure,
+            "visible": dict(self.visible),
+            "classification": dict(self.classification),
         }

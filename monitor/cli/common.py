@@ -15,6 +15,7 @@ from monitor.learn.recorded import gather_intervals, learn_expectations
 from monitor.snapshot import Snapshot
 from monitor.source.naming import Naming
 from monitor.source.recording import Recording
+from monitor.window import Derivation
 from producers.replay import Skips
 
 SHIPPED = "monitor.yaml"
@@ -56,14 +57,20 @@ def require_histograms(recording: Recording, paths: Sequence[str], select: Seque
 
 
 def learn_references(
-    paths: Sequence[str], select: Sequence[str], quiet: bool, naming: Naming | None = None
+    paths: Sequence[str],
+    select: Sequence[str],
+    quiet: bool,
+    naming: Naming | None = None,
+    derivations: Sequence[Derivation] = (),
 ) -> dict[str, Expected]:
-    """Learn what the histograms of recorded good runs show; says what it skips."""
+    """Learn what the histograms of recorded good runs show, and what is derived of them; says what it skips."""
     skips = Skips()
     recording = Recording(paths, naming=naming, select=select, on_skip=skips)
     require_histograms(recording, paths, select, skips)
     with progress(quiet) as bar:
-        intervals = gather_intervals(bar.track(recording, total=len(recording), description="reading references"))
+        intervals = gather_intervals(
+            bar.track(recording, total=len(recording), description="reading references"), derivations=derivations
+        )
         refused: list[str] = []
         expected = learn_expectations(
             dict(bar.track(intervals.items(), total=len(intervals), description="learning")),
@@ -83,7 +90,11 @@ def count_words(counts: Iterable[tuple[str, int]]) -> str:
 
 
 def learn_own_references(
-    recording: Recording, runs: Sequence[int], last_lumisection: int, quiet: bool
+    recording: Recording,
+    runs: Sequence[int],
+    last_lumisection: int,
+    quiet: bool,
+    derivations: Sequence[Derivation] = (),
 ) -> dict[str, Expected]:
     """Learn from the first runs of a recording, or (`last_lumisection` not -1) from the beginning of its only run."""
 
@@ -95,7 +106,7 @@ def learn_own_references(
 
     with progress(quiet) as bar:
         task = bar.add_task("learning from the first runs", total=None)
-        expected = learn_expectations(gather_intervals(beginning()))
+        expected = learn_expectations(gather_intervals(beginning(), derivations=derivations))
         bar.remove_task(task)
     if not quiet:
         part = f", lumisections to {last_lumisection}" if last_lumisection >= 0 else ""

@@ -54,6 +54,7 @@ def demo(
     from monitor.demo.screen import Screen
     from monitor.demo.verify import verify
     from monitor.detect.base import Expected
+    from monitor.service.build import build_derivations
     from monitor.service.logs import configure_logging
     from monitor.source.recording import Recording
     from producers.replay import Skips
@@ -62,6 +63,7 @@ def demo(
     service = settings.service.model_copy(update={"metrics_port": common.free_or_any(settings.service.metrics_port)})
     settings = settings.model_copy(update={"service": service})
     configure_logging("error", "text")
+    derivations = build_derivations(settings, str(source))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -74,11 +76,11 @@ def demo(
             recording = Recording(runs, select=select or (), cumulative=cumulative, on_skip=skips)
             common.require_histograms(recording, runs, select or (), skips)
             if reference:
-                references = common.learn_references(reference, select or (), json)
+                references = common.learn_references(reference, select or (), json, derivations=derivations)
             else:
                 own, last = reference_part(recording)
                 if own:
-                    references = common.learn_own_references(recording, own, last, json)
+                    references = common.learn_own_references(recording, own, last, json, derivations)
         else:
             if not json:
                 say("simulating a recorded run with five faults")

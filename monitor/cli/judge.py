@@ -36,11 +36,12 @@ def judge(
     from monitor.cli import common
     from monitor.cli.terminal import emit, printable, progress, say
     from monitor.errors import SourceError
-    from monitor.service.build import build_catalogue
+    from monitor.service.build import build_catalogue, build_derivations
     from monitor.service.files import judge_snapshots
     from monitor.source.naming import Naming
     from monitor.source.recording import Recording
     from monitor.verdict import Verdict
+    from monitor.window import Deriver
     from producers.replay import Skips
 
     settings, source = common.settings_at(config)
@@ -48,8 +49,10 @@ def judge(
     skips = Skips()
     recording = Recording(paths, naming=naming, select=select or (), cumulative=cumulative, on_skip=skips)
     common.require_histograms(recording, paths, select or (), skips)
+    derivations = build_derivations(settings, str(source))
+    deriver = Deriver(derivations)
     references = [*(str(source.parent / p) for p in settings.references), *(reference or [])]
-    learned = common.learn_references(references, select or (), json, naming) if references else {}
+    learned = common.learn_references(references, select or (), json, naming, derivations) if references else {}
     catalogue, _ = build_catalogue(settings, source.parent, str(source), learned)
     counts: Counter[Verdict] = Counter()
 
@@ -58,7 +61,7 @@ def judge(
 
     with progress(json) as bar:
         snapshots = bar.track(recording, total=len(recording), description="judging")
-        for judgement in judge_snapshots(snapshots, catalogue, failed):
+        for judgement in judge_snapshots(snapshots, catalogue, failed, deriver):
             counts[judgement.verdict] += 1
             if json:
                 emit(judgement.to_json())
@@ -68,6 +71,11 @@ def judge(
                 )
                 typer.echo(printable(f"{judgement.verdict.value:8s}{when}  {judgement.key}: {judgement.reason}"))
     common.say_skips(skips)
+    if derivations:
+        deriver.finish()
+        made = deriver.events.pop("derived")
+        why = common.count_words(deriver.events.items())
+        say(f"{made} histograms derived" + (f"; operands without their partner: {why}" if why else ""))
     if counts[Verdict.NO_MODEL] and not references:
         say("for most of these nothing is known to compare with: name good runs with --reference PATH")
     elif counts[Verdict.NO_MODEL] == counts.total() > 0:

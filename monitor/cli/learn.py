@@ -22,7 +22,9 @@ def learn(
         typer.Option("--pattern", metavar="REGEX", help="How to find run, lumisection and path; see replay --help."),
     ] = None,
     cumulative: Cumulative = None,
-    rank: Annotated[int, typer.Option(min=1, max=16, help="Modes of the autoencoder.")] = 2,
+    rank: Annotated[
+        int | None, typer.Option(min=0, max=16, help="Modes of the autoencoder; default: as many as pay.")
+    ] = None,
     version: Annotated[str, typer.Option(help="Version to write into the cards.")] = "1",
     minimum: Annotated[
         int, typer.Option(min=3, help="Least number of good intervals a histogram needs for a model.")
@@ -39,7 +41,7 @@ def learn(
     from monitor.learn.autoencoder import train
     from monitor.learn.models import model_file_name
     from monitor.learn.recorded import gather_intervals
-    from monitor.service.build import build_catalogue
+    from monitor.service.build import build_catalogue, build_derivations
     from monitor.source.naming import Naming
     from monitor.source.recording import Recording
     from monitor.window import Minimum
@@ -63,7 +65,11 @@ def learn(
     refused: list[str] = []
     written = 0
     with progress(json) as bar:
-        intervals = gather_intervals(bar.track(recording, total=len(recording), description="reading"), minimum_of)
+        intervals = gather_intervals(
+            bar.track(recording, total=len(recording), description="reading"),
+            minimum_of,
+            build_derivations(settings, str(source)),
+        )
         try:
             output.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -36,6 +36,7 @@ def monitor(
     from monitor.cli import common
     from monitor.cli.terminal import emit, say
     from monitor.config import Settings
+    from monitor.service.build import build_derivations
     from monitor.service.daemon import Daemon
     from monitor.service.logs import configure_logging
     from monitor.service.warm import warm_up
@@ -50,17 +51,22 @@ def monitor(
         settings = settings.model_copy(update={"kafka": kafka})
     configure_logging(settings.service.log_level, settings.service.log_format)
     references = [str(source.parent / path) for path in settings.references]
-    learned = common.learn_references(references, (), quiet=False) if references else {}
+    derivations = build_derivations(settings, str(source))
+    learned = common.learn_references(references, (), quiet=False, derivations=derivations) if references else {}
     daemon = Daemon(settings, source, learned, [LineSink(emit)] if json else ())
     if check:
         warm_up()
         say(f"{source}: good; {len(settings.types)} types, {len(daemon.models)} models, {len(learned)} references")
         if not settings.types:
             say("  no histogram types: every histogram will be NO_MODEL")
-        elif not daemon.models and not learned:
+        elif not daemon.models and not learned and all(t.reference == "learned" for t in settings.types):
             say("  neither models nor references: every histogram will be NO_MODEL")
         for model in daemon.models:
             say(f"  model {model.card.name} {model.card.version} for {', '.join(model.card.histogram_types)}")
+        budget = settings.budget
+        say(f"  budget {budget.false_alarms_per_shift:g} false alarms in 8 h; thresholds of")
+        for promise, number in sorted(daemon.catalogue.promises().items()):
+            say(f"    {number} expectations: {promise}")
         return 0
     daemon.install_signal_handlers()
     daemon.run(until_idle, wait)

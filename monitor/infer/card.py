@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
@@ -16,6 +16,8 @@ METADATA_KEY = "histwatch.card"
 
 MAX_BINS = 4_000_000
 """Largest accepted number of bins: what the decoder accepts of a histogram."""
+
+AnyCard = TypeVar("AnyCard", bound=BaseModel)
 
 
 class Card(BaseModel):
@@ -76,7 +78,12 @@ class Card(BaseModel):
 
 
 def parse_card(text: str) -> Card:
-    """Return the card in a JSON text.
+    """Return the card in a JSON text; raises as `parse_as` does."""
+    return parse_as(Card, text)
+
+
+def parse_as(kind: type[AnyCard], text: str) -> AnyCard:
+    """Return a card of any kind in a JSON text.
 
     Raises
     ------
@@ -84,7 +91,7 @@ def parse_card(text: str) -> Card:
         With one line that names the first wrong field.
     """
     try:
-        return Card.model_validate(json.loads(text))
+        return kind.model_validate(json.loads(text))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "card"

@@ -7,16 +7,13 @@ import onnxruntime as ort
 
 from monitor.errors import ModelError
 from monitor.infer.card import METADATA_KEY, Card, parse_card
-from monitor.infer.inspection import objection
 from monitor.infer.reference import Reference, WindowScatter
+from monitor.infer.session import Opened, check_input, open_session
 from monitor.infer.windows import windows_of
 from monitor.snapshot import AnyArray, FloatArray
 
 MAX_CHUNK = 128
 """Maps a call: larger chunks fall out of the second-level cache."""
-MAX_MODEL_BYTES = 512 * 1024 * 1024
-# Log severity 4 is "fatal only": what a user needs to know of a refused model is in the exception.
-_LOG_SEVERITY = 4
 
 
 class Model:
@@ -69,52 +66,28 @@ def load_model(content: bytes, file: str, threads: int = 1) -> Model:
         Naming the file and the reason: not ONNX, no or a wrong card, external data, operators that ONNX Runtime
         does not have, inputs or outputs that differ from the card, values that are not finite.
     """
-    if len(content) > MAX_MODEL_BYTES:
-        raise ModelError(f"model {file}: {len(content)} bytes, at most {MAX_MODEL_BYTES}")
-    reason = objection(content)
-    if reason is not None:
-        raise ModelError(f"model {file}: {reason}")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = _LOG_SEVERITY
-    # Without spinning an idle session leaves the core to the consumer.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises a dozen unrelated classes; all mean "this file cannot be used"
-        raise ModelError(f"model {file}: ONNX Runtime refuses it, {' '.join(str(error).split())[:200]}") from error
-    try:
-        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-        _ = [node.name for node in (*session.get_inputs(), *session.get_outputs())]
-    except UnicodeDecodeError as error:
-        raise ModelError(f"model {file}: a card or names that are not UTF-8") from error
+    return model_of(open_session(content, file, threads))
+
+
+def model_of(opened: Opened) -> Model:
+    """Check an opened file against the contract and return it warm; raises as `load_model` does."""
+    file, session = opened.file, opened.session
+    text = opened.metadata.get(METADATA_KEY)
     if text is None:
         raise ModelError(f"model {file}: no card; store it as JSON under the metadata key '{METADATA_KEY}'")
     try:
         card = parse_card(text)
     except ValueError as error:
         raise ModelError(f"model {file}: bad card, {error}") from error
-    _check_signature(session, card, file)
+    check_input(opened, card.input, card.shape)
+    _check_outputs(session, card, file)
     reference = _reference(session, card, file)
     model = Model(file, card, session, reference)
     _check_run(model, file)
     return model
 
 
-def _check_signature(session: ort.InferenceSession, card: Card, file: str) -> None:
-    inputs = session.get_inputs()
-    if [i.name for i in inputs] != [card.input]:
-        raise ModelError(f"model {file}: inputs {[i.name for i in inputs]}, the card says ['{card.input}']")
-    if inputs[0].type != "tensor(float)":
-        raise ModelError(f"model {file}: input of type {inputs[0].type}, must be float32")
-    if len(inputs[0].shape) != len(card.shape) + 1 or not all(
-        isinstance(a, str) or a is None or a == b for a, b in zip(inputs[0].shape[1:], card.shape, strict=True)
-    ):
-        raise ModelError(f"model {file}: input of shape {inputs[0].shape}, the card says (maps, {card.shape})")
-    if isinstance(inputs[0].shape[0], int):
-        raise ModelError(f"model {file}: fixed batch of {inputs[0].shape[0]}; export it with a free first dimension")
+def _check_outputs(session: ort.InferenceSession, card: Card, file: str) -> None:
     wanted = {card.output} | ({"rate", "systematic"} if card.normalisation == "exposure" else set())
     types = {o.name: o.type for o in session.get_outputs()}
     missing = wanted - set(types)

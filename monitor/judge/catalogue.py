@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from monitor.detect.base import Detector, Expected
-from monitor.infer import Model
+from monitor.detect.base import DEFAULT_CHANCE, Detector, Expected
+from monitor.infer import Classifier, Model
+from monitor.infer.calibration import promise_of
+from monitor.judge.state import AdaptiveOptions
 from monitor.window import Minimum
 
 _REMEMBERED = 100_000
@@ -27,6 +29,10 @@ class Rule:
     guidance: str = ""
     model: str = ""
     """Name of the model to use; empty: the first whose card names the histogram."""
+    chance: float = DEFAULT_CHANCE
+    """Chance of a false alarm that one judgement may have."""
+    adaptive: AdaptiveOptions | None = None
+    """How histograms are compared with their own past; None: with what was learned of good runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class Entry:
     expected: Expected | None
     missing: str = ""
     """Why the histogram cannot be judged; empty if it can."""
+    classifiers: tuple[Classifier, ...] = ()
+    """What may name its faults."""
 
 
 class Catalogue:
@@ -51,12 +59,19 @@ class Catalogue:
     references
         Expectations learned at start, by ``stream/path``; they go before models. One whose path is in no other
         stream of them serves that path of any stream.
+    classifiers
+        What names faults of the histograms that their cards match, in order of precedence.
     """
 
     def __init__(
-        self, rules: Sequence[Rule], models: Sequence[Model] = (), references: Mapping[str, Expected] | None = None
+        self,
+        rules: Sequence[Rule],
+        models: Sequence[Model] = (),
+        references: Mapping[str, Expected] | None = None,
+        classifiers: Sequence[Classifier] = (),
     ) -> None:
         self.rules = tuple(rules)
+        self._classifiers = tuple(classifiers)
         self._references = dict(references or {})
         # A stream is named after the folder of a recording: good runs kept in another folder are meant all the same.
         paths = Counter(key.partition("/")[2] for key in self._references)
@@ -67,23 +82,41 @@ class Catalogue:
         self._exact = {glob: pair for pair in reversed(self._models) for glob in pair[0].card.histogram_types}
         self._known: dict[str, Entry] = {}
 
+    def expectations(self) -> Iterator[Expected]:
+        """Return all that histograms are compared with."""
+        yield from self._references.values()
+        yield from (expected for _, expected in self._models)
+
+    def promises(self) -> Counter[str]:
+        """Return what stands behind the thresholds, in words, and of how many expectations."""
+        # Every type may have its own chance of a false alarm; the smallest is the hardest to promise.
+        chance = min((rule.chance for rule in self.rules), default=DEFAULT_CHANCE)
+        return Counter(promise_of(expected.reference.pool, chance) for expected in self.expectations())
+
     def prepare(self) -> None:
         """Build what expectations build when they are first used, before the first message waits for it."""
-        for expected in (*self._references.values(), *(pair[1] for pair in self._models)):
-            _ = expected.reference.table, expected.reference.unsteadiness
+        for expected in self.expectations():
+            reference = expected.reference
+            _ = reference.entry_blocks if reference.profile else (reference.table, reference.unsteadiness)
 
     def __getitem__(self, key: str) -> Entry:
         entry = self._known.get(key)
         if entry is None:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            entry = self._known[key] = self._find(key)
+            entry = self._known[key] = self._with_classifiers(key, self._find(key))
         return entry
+
+    def _with_classifiers(self, key: str, entry: Entry) -> Entry:
+        named = tuple(c for c in self._classifiers if any(fnmatchcase(key, g) for g in c.card.histogram_types))
+        return replace(entry, classifiers=named) if named else entry
 
     def _find(self, key: str) -> Entry:
         rule = next((r for r in self.rules if any(fnmatchcase(key, glob) for glob in r.match)), None)
         if rule is None:
             return Entry(None, None, "no histogram type in the configuration matches its path")
+        if rule.adaptive is not None:
+            return Entry(rule, None)
         entry = self._expectation(key, rule)
         scale = "exposure" if entry.expected is None else entry.expected.normalisation
         if rule.detector.needs_rates and scale != "exposure":

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from monitor.detect.base import Finding
+from monitor.detect.geometry import DEAD
+from monitor.infer import Reference
+from monitor.judge.adaptive import AdaptiveJudge
 from monitor.judge.catalogue import Catalogue, Entry
+from monitor.judge.entries import SURE
+from monitor.judge.named import name_faults
+from monitor.judge.rates import BAD_BELOW, RateWatch, in_words
 from monitor.judge.words import describe
 from monitor.verdict import Judgement, Shape, Verdict
 from monitor.window import Interval, State
 
-SURE = 25.0
-"""Expected entries from which on an empty histogram is no chance: exp(-25) is 1e-11."""
 MAX_SHAPES = 32
 """Shapes of one map beyond which they are one: a storm of alarms tells nobody anything."""
 _STREAMS = 10_000
@@ -48,6 +52,13 @@ class Judge:
         self._catalogue = catalogue
         self._on_error = on_error
         self._beams: OrderedDict[str, _Beam] = OrderedDict()
+        self._adaptive = AdaptiveJudge()
+        self._rates = RateWatch()
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Let go of what is known of histograms, ``stream/path``, that are another worker's now."""
+        self._adaptive.forget(keys)
+        self._rates.forget(keys)
 
     def judge(self, intervals: Sequence[Interval]) -> list[Judgement]:
         """Judge intervals; one judgement each, in their order."""
@@ -56,7 +67,10 @@ class Judge:
         groups: dict[tuple[int, tuple[int, ...], bool], list[int]] = {}
         for index, interval in enumerate(intervals):
             entry = entries[index]
-            if entry.expected is None or entry.rule is None:
+            if entry.rule is not None and entry.rule.adaptive is not None:
+                if interval.state is not State.EMPTY:
+                    judgements[index] = self._judge_adaptive(interval, entry)
+            elif entry.expected is None or entry.rule is None:
                 judgements[index] = _without(interval, entry, Verdict.NO_MODEL, entry.missing)
             elif interval.contents.shape != entry.expected.reference.shape:
                 wanted = " x ".join(map(str, entry.expected.reference.shape))
@@ -78,11 +92,14 @@ class Judge:
                 groups.setdefault(group, []).append(index)
         for members in groups.values():
             self._judge_group(intervals, entries, members, judgements)
+        self._watch_rates(intervals, entries, judgements)
         # What is empty is compared with what the same batch says of the beam, so it comes last.
         for index, interval in enumerate(intervals):
             if judgements[index] is None:
-                judgements[index] = self._judge_unready(interval, entries[index])
-        return [j for j in judgements if j is not None]
+                entry = entries[index]
+                adaptive = entry.rule is not None and entry.rule.adaptive is not None
+                judgements[index] = (self._judge_adaptive if adaptive else self._judge_unready)(interval, entry)
+        return name_faults(intervals, entries, [j for j in judgements if j is not None], self._on_error)
 
     def _judge_group(
         self,
@@ -114,6 +131,50 @@ class Judge:
             judgements[i] = judgement
             if finding.exposure and not intervals[i].kind.is_profile:
                 self._see_beam(intervals[i], finding.exposure)
+
+    def _judge_adaptive(self, interval: Interval, entry: Entry) -> Judgement:
+        """Compare the next interval of a histogram with its own past."""
+        rule = entry.rule
+        assert rule is not None
+        assert rule.adaptive is not None
+        beam = self._beams.get(interval.stream)
+        filling = beam is not None and beam.run == interval.run and beam.lumisection >= interval.lumisection
+        try:
+            finding = self._adaptive.judge(interval, rule.detector, rule.adaptive, filling)
+        except Exception as error:  # noqa: BLE001 - ring two, as for a group
+            if self._on_error is not None:
+                self._on_error(interval.key, error)
+            return _without(interval, entry, Verdict.ERROR, f"detector {rule.detector.name} failed: {error!r}")
+        if isinstance(finding, str):
+            return _without(interval, entry, Verdict.TOO_FEW, finding)
+        if finding.exposure:
+            self._see_beam(interval, finding.exposure)
+        return _with(interval, entry, finding)
+
+    def _watch_rates(
+        self, intervals: Sequence[Interval], entries: Sequence[Entry], judgements: list[Judgement | None]
+    ) -> None:
+        """Say of judged histograms of counts that fill at another rate than before, unlike the others."""
+        places: list[int] = []
+        seen: list[Interval] = []
+        rates: list[float] = []
+        numbers: list[float] = []
+        for index, judgement in enumerate(judgements):
+            if judgement is None or judgement.exposure is None or not judgement.verdict.is_judgement:
+                continue
+            interval, expected = intervals[index], entries[index].expected
+            if expected is None or interval.kind.is_profile or expected.reference.constant:
+                continue
+            places.append(index)
+            seen.append(interval)
+            rates.append(judgement.exposure / interval.lumisections)
+            numbers.append(interval.total / expected.reference.unit)
+        for index, departure in zip(places, self._rates.look(seen, rates, numbers), strict=True):
+            if departure == 1.0:
+                continue
+            judgement, expected = judgements[index], entries[index].expected
+            if judgement is not None and expected is not None:
+                judgements[index] = _at_odd_rate(intervals[index], expected.reference, judgement, departure)
 
     def _see_beam(self, interval: Interval, exposure: float) -> None:
         beam = self._beams.get(interval.stream)
@@ -225,6 +286,35 @@ def _whole(interval: Interval, entry: Entry, reason: str) -> Judgement:
     )
 
 
+def _at_odd_rate(interval: Interval, reference: Reference, judgement: Judgement, departure: float) -> Judgement:
+    """Return a judgement that says that the whole histogram fills at an odd rate."""
+    words = in_words(departure)
+    reason = words if judgement.verdict is Verdict.GOOD else f"{judgement.reason}; {words}"
+    if departure >= BAD_BELOW:
+        verdict = Verdict.WARNING if judgement.verdict is Verdict.GOOD else judgement.verdict
+        return replace(judgement, verdict=verdict, reason=reason)
+    # Shapes that were found are part of what is missing: they stand for it.
+    expected = interval.total / departure if departure > 0 else reference.total * interval.lumisections
+    away = (expected - interval.total) / (reference.unit * max(expected / reference.unit, 1.0) ** 0.5)
+    whole = Shape(
+        kind="map",
+        sign="low" if departure > DEAD else "dead",
+        axis=None,
+        index=None,
+        bins=tuple(tuple(int(i) for i in b) for b in zip(*reference.live.nonzero(), strict=True)),
+        significance=-min(38.0, away),
+        observed=interval.total,
+        expected=expected,
+    )
+    return replace(
+        judgement,
+        verdict=Verdict.BAD,
+        reason=reason,
+        score=max(judgement.score, -whole.significance),
+        shapes=judgement.shapes or (whole,),
+    )
+
+
 def _together(shapes: Sequence[Shape]) -> Shape:
     """Return one shape for a map that is wrong in more places than anyone will look at one by one."""
     worst = max(shapes, key=lambda s: abs(s.significance))
@@ -251,5 +341,6 @@ def _with(interval: Interval, entry: Entry, finding: Finding) -> Judgement:
         p_value=finding.p_value,
         shapes=finding.shapes,
         exposure=finding.exposure,
+        visible=finding.visible,
         **_common(interval, entry),  # type: ignore[arg-type]
     )

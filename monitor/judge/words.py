@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from monitor.detect.base import Finding
 from monitor.verdict import Shape
 
 _NAMED = 3
+_LIKELY = 0.5
+"""Probability from which on a kind of fault is worth a word."""
+_NO_CHANGE = 3.0
+"""Relative change beyond which nothing but a storm would show."""
 
 
 def describe(finding: Finding) -> str:
@@ -18,6 +24,9 @@ def describe(finding: Finding) -> str:
         parts.append(finding.warning)
     if not parts:
         parts.append(f"as expected, largest deviation {finding.score:.1f} sigma")
+        if finding.visible:
+            seen = ", ".join(f"{name} {_percent(change)}" for name, change in finding.visible.items())
+            parts.append(f"would show a change of: {seen}")
     if finding.note:
         parts.append(finding.note)
     return "; ".join(parts)
@@ -47,8 +56,21 @@ def describe_shape(shape: Shape) -> str:
     )
 
 
+def describe_kind(classification: Mapping[str, float], good: str) -> str:
+    """Return what a classifier says as ``classifier: dead 98 %``; empty where it names no fault beyond doubt."""
+    label = max(classification, key=lambda name: classification[name], default=good)
+    if label == good or classification[label] < _LIKELY:
+        return ""
+    percent = round(100 * classification[label])
+    return f"classifier: {label} {'above 99' if percent > 99 else percent} %"
+
+
 def _span(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}..{last}"
+
+
+def _percent(change: float) -> str:
+    return "none, too few entries" if change > _NO_CHANGE else f"{100 * change:.2g} %"
 
 
 def _number(value: float) -> str:

@@ -26,6 +26,8 @@ _BEYOND = 0.05
 """Share of maps that an exponential is fitted to,"""
 _FEWEST_BEYOND = 10
 """or as many as this many of them are."""
+_CAREFUL = 0.7
+"""Standard errors that are added to a slope."""
 _BATCH = 256
 
 
@@ -140,7 +142,8 @@ class _Seen:
 def fit_tail(t: FloatArray) -> Tail | None:
     """Fit the tail of T = -log(2 N sf(|z|)) of good maps; None where there are too few.
 
-    Shape: (maps,). The slope is the mean excess over the quantile and its standard error, never lighter than theory.
+    Shape: (maps,). The slope is the mean excess over the quantile, with `_CAREFUL` standard errors more, never
+    lighter than theory.
     """
     if t.size < ENOUGH:
         return None
@@ -150,7 +153,7 @@ def fit_tail(t: FloatArray) -> Tail | None:
     if beyond.size == 0:
         return Tail(share=share, start=round(start, 6), slope=1.0)
     # A few tens of maps know their mean excess to a fifth: what is not known must not become false alarms.
-    slope = max(1.0, float((beyond - start).mean()) * (1.0 + 1.0 / math.sqrt(beyond.size)))
+    slope = max(1.0, float((beyond - start).mean()) * (1.0 + _CAREFUL / math.sqrt(beyond.size)))
     return Tail(share=round(beyond.size / t.size, 6), start=round(start, 6), slope=round(slope, 6))
 
 

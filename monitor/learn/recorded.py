@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -11,28 +11,32 @@ from monitor.errors import HistwatchError
 from monitor.infer import Reference
 from monitor.learn.reference import learn_reference
 from monitor.snapshot import Snapshot
-from monitor.window import Interval, Minimum, State, WindowStore
+from monitor.window import Derivation, Deriver, Interval, Minimum, State, WindowStore
 
 
 def gather_intervals(
-    snapshots: Iterable[Snapshot], minimum: Callable[[str], Minimum] | None = None
+    snapshots: Iterable[Snapshot],
+    minimum: Callable[[str], Minimum] | None = None,
+    derivations: Sequence[Derivation] = (),
 ) -> dict[str, list[Interval]]:
-    """Turn good snapshots into intervals by ``stream/path``, as the monitor would.
+    """Turn good snapshots into intervals by ``stream/path``, as the monitor would, derived ones among them.
 
     An interval that is EMPTY is kept only where a histogram has no other: it then says "empty when all is well".
     What is left of an interval that never became large enough is left out.
     """
     windows = WindowStore()
+    deriver = Deriver(derivations)
     ready: dict[str, list[Interval]] = {}
     empty: dict[str, list[Interval]] = {}
     for snapshot in snapshots:
         interval = windows.add(snapshot, minimum(snapshot.key) if minimum else Minimum())
         if interval is None:
             continue
-        if interval.state in (State.READY, State.STUCK):
-            ready.setdefault(interval.key, []).append(interval)
-        elif interval.state is State.EMPTY:
-            empty.setdefault(interval.key, []).append(interval)
+        for one in (interval, *(d.interval for d in deriver.add(interval))):
+            if one.state in (State.READY, State.STUCK):
+                ready.setdefault(one.key, []).append(one)
+            elif one.state is State.EMPTY:
+                empty.setdefault(one.key, []).append(one)
     return {**{k: v for k, v in empty.items() if k not in ready}, **ready}
 
 

@@ -19,7 +19,7 @@ from monitor.errors import SourceError
 from monitor.infer import Model
 from monitor.judge import Catalogue
 from monitor.service.allocator import keep_buffers
-from monitor.service.build import build_catalogue
+from monitor.service.build import build_catalogue, build_derivations
 from monitor.service.loop import Service
 from monitor.service.pipeline import Pipeline
 from monitor.service.warm import warm_up
@@ -65,7 +65,10 @@ class Daemon:
         self.models: list[Model]
         self.catalogue, self.models = build_catalogue(settings, source.parent, str(source), references)
         self.metrics = Metrics(
-            CollectorRegistry(), sorted({t.subsystem for t in settings.types} | {"unknown"}), settings.kafka.topic
+            CollectorRegistry(),
+            sorted({t.subsystem for t in settings.types} | {"unknown"}),
+            settings.kafka.topic,
+            promises={rule.name: rule.chance for rule in self.catalogue.rules},
         )
         for model in self.models:
             self.metrics.see_model(model.card.name, model.card.version)
@@ -75,6 +78,7 @@ class Daemon:
             settings.service.max_histograms,
             settings.service.max_window_mb * 1024**2,
             lambda stage, _error: self.metrics.see_error(stage),
+            build_derivations(settings, str(source)),
         )
         self._sinks = tuple(sinks)
         self.stop = threading.Event()

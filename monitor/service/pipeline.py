@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from monitor.alarm import Alarm, AlarmBook, Policy
 from monitor.decode import decode
@@ -12,7 +12,8 @@ from monitor.errors import Reject
 from monitor.judge import Catalogue, Judge
 from monitor.sinks.base import Outcome
 from monitor.source.record import Batch, Partition
-from monitor.window import Interval, Minimum, WindowStore
+from monitor.window import Derivation, Deriver, Interval, Minimum, WindowStore
+from monitor.window.derive import Derived
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,16 @@ class _State:
     alarms: AlarmBook
 
 
+@dataclass(slots=True)
+class _DerivedState:
+    """Of histograms derived from operands in one pair of partitions."""
+
+    alarms: AlarmBook
+    keys: set[str] = field(default_factory=set)
+
+
 class Pipeline:
-    """Decode, window, judge and alarm, with state per partition.
+    """Decode, window, derive, judge and alarm, with state per partition.
 
     Parameters
     ----------
@@ -41,6 +50,8 @@ class Pipeline:
         Memory for them per partition.
     on_error
         Called with the stage and the exception when a stage fails on one message or group.
+    derivations
+        Histograms that are made of pairs of others. Both must come to this worker.
     """
 
     def __init__(
@@ -50,6 +61,7 @@ class Pipeline:
         max_histograms: int = 100_000,
         max_window_bytes: int = 2 * 1024**3,
         on_error: Callable[[str, Exception], None] | None = None,
+        derivations: Sequence[Derivation] = (),
     ) -> None:
         self._catalogue = catalogue
         self._policy = policy
@@ -58,6 +70,8 @@ class Pipeline:
         self._on_error = on_error or (lambda _stage, _error: None)
         self._judge = Judge(catalogue, self._detector_failed)
         self._states: dict[Partition, _State] = {}
+        self._deriver = Deriver(derivations)
+        self._derived: dict[tuple[Hashable, Hashable], _DerivedState] = {}
 
     def process(self, batch: Batch) -> Outcome:
         """Take a batch through all stages. A bad message is counted and the rest goes on."""
@@ -65,7 +79,7 @@ class Pipeline:
         if batch.corrupt:
             outcome.rejects["corrupt_batch"] += batch.corrupt
         intervals: list[Interval] = []
-        states: list[_State] = []
+        books: list[AlarmBook] = []
         times = [r.envelope.received_ns for r in batch.records]
         if times:
             outcome.newest_ns, outcome.oldest_ns = max(times), min(times)
@@ -91,27 +105,47 @@ class Pipeline:
             interval = state.windows.add(snapshot, rule.minimum if rule else _NO_RULE)
             if interval is not None:
                 intervals.append(interval)
-                states.append(state)
+                books.append(state.alarms)
+                for derived in self._deriver.add(interval, record.partition):
+                    intervals.append(derived.interval)
+                    books.append(self._alarms_of(derived))
         outcome.judgements = self._judge.judge(intervals)
-        for state, judgement in zip(states, outcome.judgements, strict=True):
-            outcome.events += state.alarms.update(judgement)
+        for alarms, judgement in zip(books, outcome.judgements, strict=True):
+            outcome.events += alarms.update(judgement)
         for state in self._states.values():
             outcome.window_events.update(state.windows.events)
             state.windows.events.clear()
+        outcome.derive_events.update(self._deriver.events)
+        self._deriver.events.clear()
         return outcome
+
+    def _alarms_of(self, derived: Derived) -> AlarmBook:
+        state = self._derived.get(derived.origins)
+        if state is None:
+            state = self._derived[derived.origins] = _DerivedState(AlarmBook(self._policy))
+        state.keys.add(derived.interval.key)
+        return state.alarms
 
     def forget(self, partitions: Iterable[Partition]) -> set[str]:
         """Drop the state of partitions that are, or were, another worker's; return its histograms."""
         forgotten: set[str] = set()
-        for partition in partitions:
+        lost = set(partitions)
+        if lost:
+            self._deriver.forget(lost)
+        for pair in [p for p in self._derived if not lost.isdisjoint(p)]:
+            forgotten |= self._derived.pop(pair).keys
+        for partition in lost:
             state = self._states.pop(partition, None)
             if state is not None:
                 forgotten.update(state.windows, (alarm.judgement.key for alarm in state.alarms.open_alarms()))
+        if forgotten:
+            self._judge.forget(forgotten)
         return forgotten
 
     def open_alarms(self) -> list[Alarm]:
         """Return all alarms that are raised and not cleared."""
-        return [alarm for state in self._states.values() for alarm in state.alarms.open_alarms()]
+        books = [s.alarms for s in self._states.values()] + [s.alarms for s in self._derived.values()]
+        return [alarm for book in books for alarm in book.open_alarms()]
 
     def histograms(self) -> int:
         """Return the number of histograms with a window."""

@@ -20,6 +20,8 @@ class Outcome:
     events: list[AlarmEvent] = field(default_factory=list)
     rejects: Counter[str] = field(default_factory=Counter)
     window_events: Counter[str] = field(default_factory=Counter)
+    derive_events: Counter[str] = field(default_factory=Counter)
+    """Derived histograms that were made, and why others were not: see `monitor.window.derive`."""
     forgotten: set[str] = field(default_factory=set)
     """Histograms, ``stream/path``, whose windows and alarms went with their partition before this batch."""
     newest_ns: int = 0

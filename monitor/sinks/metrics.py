@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter as Tally
 from collections import OrderedDict
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
@@ -18,7 +18,7 @@ from monitor.errors import ConfigurationError
 from monitor.sinks.base import Outcome
 from monitor.source.record import Source
 from monitor.verdict import Judgement, Verdict
-from monitor.window import WindowStore
+from monitor.window import Deriver, WindowStore
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _RANK = {Severity.OK: 0, Severity.MINOR: 1, Severity.MAJOR: 2, Severity.INVALID: 3}
@@ -41,6 +41,8 @@ class Metrics:
         Topic of the snapshots.
     clock
         Time in s since 1970.
+    promises
+        Chance of a false alarm that one judgement may have, by histogram type.
     """
 
     name = "metrics"
@@ -51,10 +53,12 @@ class Metrics:
         subsystems: Sequence[str] = (),
         topic: str = "",
         clock: Callable[[], float] = time.time,
+        promises: Mapping[str, float] | None = None,
     ) -> None:
         self.registry = registry
         self._clock = clock
         self._topic = topic
+        self._promises = dict(promises or {})
         self._latest: OrderedDict[str, tuple[str, Verdict]] = OrderedDict()
         self._open: dict[str, tuple[str, Severity, str]] = {}
         self._turned = clock()
@@ -75,7 +79,12 @@ class Metrics:
         self.messages = counter("messages_processed", "Records taken from the topic, by outcome.", ("topic", "outcome"))
         self.rejects = counter("rejects", "Records that could not be used, by reason.", ("reason",))
         self.window_events = counter("window_events", "What happened to windows besides updates.", ("event",))
+        self.derived = counter("derived", "Derived histograms, by what became of their two operands.", ("outcome",))
         self.verdicts = counter("verdicts", "Verdicts given.", ("verdict",))
+        self.promised = counter(
+            "false_alarms_promised", "False alarms that the budget allows the judgements made.", ("histogram_type",)
+        )
+        self.raised = counter("alarms_raised", "Alarms raised, true or false.", ("histogram_type",))
         self.errors = counter("processing_errors", "Failures of a stage, which are defects.", ("stage",))
         self.latency = Histogram(
             "end_to_end_latency_seconds",
@@ -120,10 +129,15 @@ class Metrics:
             self.rejects.labels(reason)
         for event in WindowStore.EVENTS:
             self.window_events.labels(event)
+        for event in Deriver.EVENTS:
+            self.derived.labels(event)
         for verdict in Verdict:
             self.verdicts.labels(verdict.value)
         for stage in STAGES:
             self.errors.labels(stage)
+        for histogram_type in self._promises:
+            self.promised.labels(histogram_type)
+            self.raised.labels(histogram_type)
         for outcome in ("ok", "failed"):
             self.alarm_publish.labels("kafka", outcome)
 
@@ -139,6 +153,8 @@ class Metrics:
         touched: set[str] = set()
         for verdict, number in Tally(j.verdict for j in judgements).items():
             self.verdicts.labels(verdict.value).inc(number)
+        for histogram_type, number in Tally(j.histogram_type for j in judgements if j.verdict.is_judgement).items():
+            self.promised.labels(histogram_type).inc(number * self._promises.get(histogram_type, 0.0))
         changes: Tally[tuple[str, Verdict]] = Tally()
         for j in judgements:
             before = self._latest.pop(j.key, None)
@@ -155,6 +171,8 @@ class Metrics:
         for event in events:
             subsystem = event.alarm.judgement.subsystem
             touched.add(subsystem)
+            if event.event == "raised":
+                self.raised.labels(event.alarm.judgement.histogram_type).inc()
             if event.event == "cleared":
                 self._open.pop(event.alarm.id, None)
             else:
@@ -191,6 +209,8 @@ class Metrics:
             self.rejects.labels(reason).inc(number)
         for event, number in outcome.window_events.items():
             self.window_events.labels(event).inc(number)
+        for event, number in outcome.derive_events.items():
+            self.derived.labels(event).inc(number)
         if not outcome.records:
             return
         self.batch.observe(outcome.records)

@@ -10,7 +10,7 @@ import onnx
 from onnx import helper
 
 from monitor.config.settings import TypeSettings
-from monitor.detect.base import Expected
+from monitor.detect.base import DEFAULT_CHANCE, Expected
 from monitor.infer import load_model
 from monitor.infer.card import METADATA_KEY
 from monitor.judge import Catalogue
@@ -58,7 +58,7 @@ def write(folder: Path, workload: Workload, count: int) -> tuple[Path, Path]:
 
 def catalogue(workload: Workload, count: int) -> Catalogue:
     """Return a catalogue of `count` models, or of references where that is 0."""
-    rule = build_rule(TypeSettings(name="bench", match=(f"{STREAM}/*",), subsystem="bench"), "bench")
+    rule = build_rule(TypeSettings(name="bench", match=(f"{STREAM}/*",), subsystem="bench"), "bench", DEFAULT_CHANCE)
     if count == 0:
         return Catalogue([rule], references=references(workload))
     return Catalogue([rule], [load_model(m, f"{n}.onnx") for n, m in enumerate(models(workload, count))])
