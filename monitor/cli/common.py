@@ -72,13 +72,19 @@ def learn_references(
             bar.track(recording, total=len(recording), description="reading references"), derivations=derivations
         )
         refused: list[str] = []
+        left_out: list[str] = []
         expected = learn_expectations(
             dict(bar.track(intervals.items(), total=len(intervals), description="learning")),
             lambda _key, reason: refused.append(reason),
+            lambda key, words: left_out.append(f"{key}: {words}"),
         )
     say_skips(skips)
     for reason in refused[:_NAMED]:
         say(f"no reference: {reason}")
+    for words in left_out[:_NAMED]:
+        say(words)
+    if len(left_out) > _NAMED:
+        say(f"and {len(left_out) - _NAMED} more histograms with references left out")
     runs = ", ".join(map(str, recording.runs))
     say(f"learned {len(expected)} histograms from run{'s' if len(recording.runs) != 1 else ''} {runs}")
     return expected

@@ -9,9 +9,11 @@ import numpy as np
 from monitor.detect.base import Expected
 from monitor.errors import HistwatchError
 from monitor.infer import Reference
-from monitor.learn.reference import learn_reference
+from monitor.learn.reference import Learned, learn_reference
 from monitor.snapshot import Snapshot
 from monitor.window import Derivation, Deriver, Interval, Minimum, State, WindowStore
+
+_NAMED = 4
 
 
 def gather_intervals(
@@ -41,7 +43,9 @@ def gather_intervals(
 
 
 def learn_expectations(
-    intervals: dict[str, list[Interval]], on_refused: Callable[[str, str], None] | None = None
+    intervals: dict[str, list[Interval]],
+    on_refused: Callable[[str, str], None] | None = None,
+    on_left_out: Callable[[str, str], None] | None = None,
 ) -> dict[str, Expected]:
     """Learn one reference a histogram.
 
@@ -51,12 +55,17 @@ def learn_expectations(
         Good intervals by ``stream/path``.
     on_refused
         Called with key and reason for a histogram that nothing can be learned of.
+    on_left_out
+        Called with key and words for intervals that were not learned from.
     """
     expected = {}
     for key, own in intervals.items():
         # A histogram that was binned anew between runs is learned as it is now.
         shape = own[-1].contents.shape
-        own = [i for i in own if i.contents.shape == shape and i.kind is own[-1].kind]
+        alike = [i for i in own if i.contents.shape == shape and i.kind is own[-1].kind]
+        if len(alike) < len(own) and on_left_out is not None:
+            on_left_out(key, f"{len(own) - len(alike)} of its {len(own)} intervals are binned otherwise than the last")
+        own = alike
         runs = sorted({i.run for i in own})
         name = f"reference of {'run' if len(runs) == 1 else 'runs'} {', '.join(map(str, runs[:4]))}" + (
             f" and {len(runs) - 4} more" if len(runs) > 4 else ""
@@ -65,11 +74,23 @@ def learn_expectations(
             expected[key] = Expected(_empty(own, name))
             continue
         try:
-            expected[key] = Expected(learn_reference(own, name).reference)
+            learned = learn_reference(own, name)
+            expected[key] = Expected(learned.reference)
+            if not all(learned.used) and on_left_out is not None:
+                on_left_out(key, left_out_words(own, learned))
         except HistwatchError as error:
             if on_refused is not None:
                 on_refused(key, str(error))
     return expected
+
+
+def left_out_words(intervals: Sequence[Interval], learned: Learned) -> str:
+    """Say which intervals differ so much from the others that nothing was learned of them."""
+    filled = [i for i in intervals if i.total > 0]
+    odd = [i for i, used in zip(filled, learned.used, strict=True) if not used]
+    named = ", ".join(f"run {i.run} lumisection {i.lumisection}" for i in odd[:_NAMED])
+    more = f" and {len(odd) - _NAMED} more" if len(odd) > _NAMED else ""
+    return f"left out {named}{more}: unlike the other {len(filled) - len(odd)} references"
 
 
 def _empty(intervals: list[Interval], name: str) -> Reference:
