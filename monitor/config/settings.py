@@ -160,7 +160,8 @@ class TypeSettings(_Frozen):
     """Detector ``expectation``: ``bin`` and ``strip``, in standard deviations, instead of those that follow from the
     budget."""
     options: dict[str, float | int | str] = Field(default_factory=dict)
-    """Detector ``dbscan``: ``mode``, ``eps_threshold``, ``minpts``."""
+    """Of the detector, see docs/detectors.md; ``dbscan``: ``mode``, ``eps_threshold``, ``minpts``, ``min_samples``,
+    ``backend``."""
     model: str = ""
     """Name of the model to use, as in its card; empty: the one whose card names the histogram."""
     reference: Literal["learned", "adaptive"] = "learned"

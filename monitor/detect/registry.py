@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
 
 from monitor.detect.base import Detector, Settings
-from monitor.detect.dbscan import DbscanDetector
-from monitor.detect.expectation import ExpectationDetector
+
+
+def _make(place: str, settings: Settings) -> Detector:
+    # Kernels compile when their module is imported: who does not use a detector must not wait for it.
+    module, _, name = place.partition(":")
+    detector: Detector = getattr(import_module(f"monitor.detect.{module}"), name)(settings)
+    return detector
+
 
 DETECTORS: Mapping[str, Callable[[Settings], Detector]] = {
-    ExpectationDetector.name: ExpectationDetector,
-    DbscanDetector.name: DbscanDetector,
+    name: partial(_make, place)
+    for name, place in {
+        "expectation": "expectation:ExpectationDetector",
+        "dbscan": "dbscan:DbscanDetector",
+    }.items()
 }

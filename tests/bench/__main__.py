@@ -13,7 +13,7 @@ from rich.console import Console
 
 from monitor.broker import EmbeddedBroker
 from monitor.cli.terminal import progress, say
-from tests.bench import profiling
+from tests.bench import clusters, profiling
 from tests.bench.measure import VARIANTS, Bench
 from tests.bench.plan import Plan
 from tests.bench.processes import ROOT
@@ -33,12 +33,20 @@ def main() -> int:
     plan = Plan(messages=options.messages, repetitions=options.repetitions, models=options.models)
     if options.quick:
         plan = plan.quick()
+    if options.clusters:
+        with tempfile.TemporaryDirectory(prefix="histwatch-bench-") as folder:
+            for table in clusters.tables(clusters.measured(plan, Path(folder) / "clusters.log")):
+                console.print(table)
+        return 0
     where = machine()
     with (
         tempfile.TemporaryDirectory(prefix="histwatch-bench-") as folder,
         EmbeddedBroker(tell=say) as broker,
     ):
-        found = summarise(plan, where, *_measure(Bench(plan, broker.info.bootstrap, Path(folder))), options.quick)
+        measured = _measure(Bench(plan, broker.info.bootstrap, Path(folder)))
+        say("timing DBSCAN beside scikit-learn")
+        clustering = clusters.measured(plan, Path(folder) / "clusters.log")
+        found = summarise(plan, where, *measured, clustering, options.quick)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     show(console, found)
@@ -83,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         "--models", type=int, default=plan.models, help="models that share 300 histograms (%(default)s)"
     )
     parser.add_argument("--quick", action="store_true", help="a short run that shows that everything works")
+    parser.add_argument("--clusters", action="store_true", help="only time DBSCAN beside scikit-learn, without Kafka")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench.json", help="(%(default)s)")
     parser.add_argument(
         "--profile", choices=("references", "model"), help="only profile the stages of the worker, without Kafka"

@@ -14,6 +14,8 @@ KINDS = {
     "monitor": "daemon:monitor",
     "paced": "produce:paced",
     "stages": "stages:stages",
+    "maps": "clusters:maps",
+    "points": "clusters:points",
 }
 """Module and function of each; only what is needed is imported, for memory is measured, too."""
 

@@ -25,6 +25,9 @@ class Plan:
     """Messages after which resident memory is compared."""
     stage_seconds: float = 0.3
     """Least time spent on each stage."""
+    clustered_points: int = 1_000_000
+    clustered_types: int = 3
+    """Histogram types of which one map is clustered."""
 
     @property
     def preloaded(self) -> int:
@@ -42,4 +45,6 @@ class Plan:
             latency_faulty=0.02,
             memory_points=(200, 2000),
             stage_seconds=0.02,
+            clustered_points=10_000,
+            clustered_types=1,
         )

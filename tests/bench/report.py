@@ -14,6 +14,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench import clusters
 from tests.bench.measure import VARIANTS
 from tests.bench.plan import Plan
 
@@ -55,6 +56,7 @@ def summarise(
     memory: dict[str, Any],
     latency: dict[str, Any],
     stages: dict[str, Any],
+    clustering: dict[str, Any],
     quick: bool,
 ) -> dict[str, Any]:
     """Return the content of ``bench.json``. Rates and memory are medians of the repetitions."""
@@ -78,6 +80,7 @@ def summarise(
         "first_batch_us_per_map": _median(runs["monitor"], "first_batch_us_per_map"),
         "later_batches_us_per_map": _median(runs["monitor"], "later_batches_us_per_map"),
         "stages_us": stages,
+        "clusters": clustering,
         "throughput": runs,
         "latency": latency,
         "memory": memory,
@@ -103,7 +106,7 @@ def show(console: Console, found: dict[str, Any]) -> None:
     )
     if found["quick"]:
         console.print("a quick run: it shows that everything works, its figures say nothing", style="yellow")
-    for table in (_rates(found), _rest(found), _stages(found)):
+    for table in (_rates(found), _rest(found), _stages(found), *clusters.tables(found["clusters"])):
         console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""The contract that every detector keeps, and what each of the two finds.
+"""The contract that every detector keeps, and what the expectation detector finds.
 
 A new one in `DETECTORS` is judged by the contract without a line added.
 """
@@ -27,10 +27,8 @@ from helpers import (
 )
 
 from monitor.detect.base import Detector, Expected, Finding, Settings
-from monitor.detect.dbscan import DbscanDetector
 from monitor.detect.expectation import ExpectationDetector
 from monitor.detect.registry import DETECTORS
-from monitor.normalise import SCALES
 from monitor.snapshot import AnyArray, FloatArray, Kind
 from monitor.window import Interval
 
@@ -419,128 +417,6 @@ def test_all_entries_in_one_bin_are_bad(shape: tuple[int, ...]) -> None:
     contents = np.zeros(shape)
     contents.flat[0] = rate.sum()
     assert one(ExpectationDetector(), make_interval(contents), expect(rate)).bad
-
-
-# Thesis B's clustering: the modes of its section 4.4
-
-
-def outliers(mode: str, occupancy: FloatArray, **options: Any) -> set[tuple[int, ...]]:
-    """Anomalous bins, reconstruction error rising with occupancy as in figure 43."""
-    detector = DbscanDetector(Settings(options={"mode": mode, "eps_threshold": 0.05, **options}))
-    return {tuple(int(i) for i in b) for b in np.argwhere(detector.outliers(occupancy, occupancy**2))}
-
-
-def thesis_map() -> FloatArray:
-    """Strips of their own level, within which bins differ little; strip 0 is not filled."""
-    occupancy = np.repeat(np.linspace(0.35, 0.5, 9)[:, None], 30, axis=1)
-    occupancy += 0.001 * np.arange(30)
-    occupancy[0] = 0.0
-    return occupancy
-
-
-def test_global_finds_what_is_far_from_everything() -> None:
-    occupancy = thesis_map()
-    occupancy[3, 4], occupancy[3, 20] = 1.0, 0.85
-    assert outliers("global", occupancy) == {(3, 4), (3, 20)}
-
-
-def test_stripwise_finds_what_is_far_from_its_strip() -> None:
-    occupancy = thesis_map()
-    # Both values are ordinary in other strips.
-    occupancy[2, 7] = occupancy[8, 3]
-    occupancy[7, 9] = 0.0
-    assert outliers("global", occupancy) == set()
-    assert outliers("stripwise", occupancy) == {(2, 7), (7, 9)}
-
-
-def test_zonewise_looks_at_the_neighbours_too() -> None:
-    occupancy = thesis_map()
-    occupancy[2, 7] = 1.0
-    occupancy[2, 3] = 0.0
-    # As in figure 53: zeros of the neighbours make a cluster of more than minpts, so a zero stands out no more.
-    occupancy[1, :6] = occupancy[3, :6] = 0.0
-    assert {b for b in outliers("stripwise", occupancy) if b[0] == 2} == {(2, 3), (2, 7)}
-    assert {b for b in outliers("zonewise", occupancy) if b[0] == 2} == {(2, 7)}
-    # The next but one are no neighbours.
-    occupancy[1] = occupancy[3] = occupancy[2, 20]
-    occupancy[4, :20] = 0.0
-    assert {b for b in outliers("zonewise", occupancy) if b[0] == 2} == {(2, 3), (2, 7)}
-
-
-def test_zones_end_at_the_edges_of_the_map() -> None:
-    occupancy = thesis_map()
-    occupancy[8, 29] = occupancy[1, 0] = 1.0
-    assert {(8, 29), (1, 0)} <= outliers("zonewise", occupancy)
-
-
-@pytest.mark.parametrize("mode", ["stripwise", "zonewise"])
-def test_strips_without_content_are_skipped(mode: str) -> None:
-    occupancy = thesis_map()
-    error = occupancy**2
-    # A model that reconstructs one zero badly; in a strip with content that would stand out.
-    error[0, 29] = error[3, 29] = 1.0
-    detector = DbscanDetector(Settings(options={"mode": mode, "eps_threshold": 0.05}))
-    assert np.argwhere(detector.outliers(occupancy, error)).tolist() == [[3, 29]]
-
-
-@pytest.mark.parametrize(("minpts", "found"), [(2, False), (3, True), (10, True)])
-def test_minpts_is_the_largest_anomalous_cluster(minpts: int, found: bool) -> None:
-    occupancy = np.full((1, 40), 0.2)
-    occupancy[0, :3] = 0.9
-    assert outliers("global", occupancy, minpts=minpts) == ({(0, 0), (0, 1), (0, 2)} if found else set())
-
-
-@pytest.mark.parametrize(("eps", "found"), [(0.04, True), (0.06, False)])
-def test_eps_is_the_longest_step_within_a_cluster(eps: float, found: bool) -> None:
-    occupancy = np.linspace(0.0, 1.0, 41)
-    # A gap of twice the others' 0.025, in a plane where the error is constant.
-    occupancy = np.delete(occupancy, 38)
-    detector = DbscanDetector(Settings(options={"eps_threshold": eps, "minpts": 5}))
-    flags = detector.outliers(occupancy, np.zeros(40))
-    assert flags.sum() == (2 if found else 0)
-
-
-@pytest.mark.parametrize("mode", ["global", "stripwise", "zonewise"])
-@pytest.mark.parametrize("shape", [(1,), (8,), (1, 1), (3, 5), (20, 30)], ids=str)
-def test_where_all_bins_are_alike_none_is_anomalous(mode: str, shape: tuple[int, ...]) -> None:
-    assert outliers(mode, np.full(shape, 0.4)) == set()
-
-
-def test_dbscan_names_shapes_in_contents() -> None:
-    rate = np.full(SHAPE, 1000.0)
-    contents = poisson_map(rate, 1)
-    contents[4, 5] = 9000.0
-    finding = one(DbscanDetector(Settings(options={"eps_threshold": 0.05})), make_interval(contents), expect(rate))
-    (shape,) = finding.shapes
-    assert (shape.kind, shape.sign, shape.bins, shape.observed) == ("bin", "hot", ((4, 5),), 9000.0)
-    assert shape.expected == pytest.approx(1000.0, rel=0.02)
-
-
-@pytest.mark.parametrize("normalisation", SCALES)
-def test_dbscan_judges_models_in_every_scale_of_the_thesis(normalisation: str) -> None:
-    rate = smooth_rate(mean=2000.0)
-    scale = SCALES[normalisation]
-
-    class Reconstruction:
-        def predict(self, maps: AnyArray) -> AnyArray:
-            return np.repeat(scale(rate.reshape(1, -1)).reshape(1, *rate.shape), len(maps), axis=0)
-
-    contents = rate.copy()
-    contents[4, 5] = 0.0
-    expected = Expected(make_reference(rate), Reconstruction(), normalisation)
-    finding = one(DbscanDetector(Settings(options={"eps_threshold": 0.1})), make_interval(contents), expected)
-    assert (4, 5) in bins_of(finding)
-    shape = next(s for s in finding.shapes if (4, 5) in s.bins)
-    assert (shape.sign, shape.observed) == ("dead", 0.0)
-
-
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [("mode", "locally"), ("eps_threshold", 0.0), ("eps_threshold", "x"), ("minpts", -1), ("minpts", 2.5)],
-)
-def test_options_of_dbscan_are_checked(option: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"detector 'dbscan': {option} "):
-        DbscanDetector(Settings(options={option: value}))
 
 
 def test_good_maps_of_any_exposure_are_silent() -> None:
