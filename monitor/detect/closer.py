@@ -22,6 +22,7 @@ MAX_SHAPES = 24
 MANY_SHAPES, MANY_BINS = 12, 0.05
 """Shapes, or share of bins, beyond which a map that is too wide has another pattern rather than faults."""
 _ROUNDS = 8
+_NEARLY = 0.7
 _NARROW, _NARROWEST = 0.7, 0.05
 
 
@@ -56,7 +57,9 @@ class Closer:
         self._windows = self._reference.window_set
         bins = self._contents.size
         self._bin_systematic = None if alone is None else alone[:bins].astype(np.float64)
-        self._low, self._high = np.zeros(bins, dtype=bool), np.zeros(bins, dtype=bool)
+        self._low, self._high = np.zeros((2, bins), dtype=bool)
+        self._low_area, self._high_area = np.zeros((2, bins), dtype=bool)
+        """Where low and high bins are one shape if they touch."""
         self._scatter = 1.0
         self._found = np.zeros(bins)
         """Significance of the window that found each bin."""
@@ -79,20 +82,25 @@ class Closer:
             width = self._width(planes, wrong)
             if attempt == 0:
                 planes = self._fit()
-            best, place = self._scan(planes, wrong)
+            best, raw, place = self._scan(planes, wrong)
             z = best / width
             if attempt == 0:
                 first = z
             above = np.abs(z) >= limits.sigmas
             if not above.any():
                 break
-            pick = int(np.argmax(np.where(above, z * z - penalty, -np.inf)))
+            pick = self._pick(np.abs(z) / limits.sigmas, (raw / width) ** 2 - penalty, place)
             # A bin belongs to what was found first: the rest of a window that crosses it is another matter.
             window = self._windows.bins(pick, (int(place[pick, 0]), int(place[pick, 1]))) & planes.judged & ~wrong
             if not window.any():
                 break
-            window = planes.trim(window)
-            (self._low if z[pick] < 0 else self._high)[window] = True
+            trimmed = planes.trim(window)
+            area, bins = (self._low_area, self._low) if z[pick] < 0 else (self._high_area, self._high)
+            # Bins that are not live, or look good, or are another shape's, do not cut a strip in two.
+            whole = self._windows.bins(pick, (int(place[pick, 0]), int(place[pick, 1])))
+            area |= whole if self._windows.strips[pick] else trimmed | (whole & ~planes.judged)
+            bins |= trimmed
+            window = trimmed
             self._found[window] = z[pick]
             planes = self._fit()
         self._low |= self._silent(planes, width) & ~self._high
@@ -119,6 +127,30 @@ class Closer:
             visible=limits.visible(planes.exposure),
             note=limits.note,
         )
+
+    def _pick(self, excess: FloatArray, merit: FloatArray, place: AnyArray) -> int:
+        """Return the scale whose window says best what is wrong.
+
+        Parameters
+        ----------
+        excess
+            Significance of each scale over its threshold. Shape: (scales,).
+        merit
+            How well each describes, as if all systematics were known well: few degrees of freedom shrink the
+            significances of each scale by another measure.
+        place
+            First bins of the windows. Shape: (scales, 2).
+        """
+        pick = int(np.argmax(np.where(excess >= 1.0, merit, -np.inf)))
+        found = self._windows.bins(pick, (int(place[pick, 0]), int(place[pick, 1])))
+        for k in np.argsort(-merit).tolist():
+            # What nearly is an alarm of its own, and holds what is one, may say better what it is.
+            if merit[k] <= merit[pick] or excess[k] < _NEARLY:
+                continue
+            window = self._windows.bins(k, (int(place[k, 0]), int(place[k, 1])))
+            if 2 * int((window & found).sum()) >= int(found.sum()):
+                return int(k)
+        return pick
 
     def _width(self, planes: Planes, wrong: BoolArray) -> float:
         """Return by how much all bins scatter more than expected, at least 1.
@@ -147,10 +179,13 @@ class Closer:
                     break
         return Planes(reference, self._interval, self._rate, exposure, self._bin_systematic, self._scatter)
 
-    def _scan(self, planes: Planes, wrong: BoolArray) -> tuple[FloatArray, AnyArray]:
-        """Return the best significance of every scale, shape (scales,), and its window's first bin, (scales, 2)."""
+    def _scan(self, planes: Planes, wrong: BoolArray) -> tuple[FloatArray, FloatArray, AnyArray]:
+        """Return the best significance of every scale, and as if the systematic were known well; shape (scales,).
+
+        And its window's first bin, shape (scales, 2).
+        """
         reference, windows = self._reference, self._windows
-        best = np.zeros(len(windows.names))
+        best, raw = np.zeros((2, len(windows.names)))
         place = np.zeros((len(windows.names), 2), dtype=np.int64)
         if reference.profile:
             systematic = np.ascontiguousarray(reference.systematic.ravel())
@@ -164,7 +199,7 @@ class Closer:
                 best,
                 place,
             )
-            return best, place
+            return best, best, place
         corners = (windows.shape[0] + 1, windows.shape[1] + 1)
         sums, left, whole = np.empty((3, *corners))
         live = reference.live.ravel()
@@ -186,9 +221,10 @@ class Closer:
             reference.exposure,
             not reference.logarithmic,
             best,
+            raw,
             place,
         )
-        return best, place
+        return best, raw, place
 
     def _silent(self, planes: Planes, width: float) -> BoolArray:
         """Return bins at zero that no window showed, because few references leave a systematic open."""
@@ -216,10 +252,10 @@ class Closer:
             return part if abs(part) > abs(whole) or part * whole < 0 else whole
 
         shapes: list[Shape] = []
-        for area, is_low in ((self._low, True), (self._high, False)):
+        for bins, area, is_low in ((self._low, self._low_area, True), (self._high, self._high_area, False)):
             found = shapes_of(
-                area.reshape(shape),
-                (area & known).reshape(shape),
+                (bins | area).reshape(shape),
+                (bins & known).reshape(shape),
                 known.reshape(shape),
                 self._contents.reshape(shape),
                 planes.mu.reshape(shape),

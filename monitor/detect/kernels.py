@@ -257,10 +257,10 @@ def scan_counts(  # type: ignore[no-untyped-def]
 
 @kernel(
     "void(float64[:,::1], float64[:,::1], float64[:,::1], float64, int64, int64, int64[:,::1], int64[::1],"
-    " float32[::1], float32[::1], float64[::1], float64, boolean, float64[::1], int64[:,::1])",
+    " float32[::1], float32[::1], float64[::1], float64, boolean, float64[::1], float64[::1], int64[:,::1])",
 )
 def scan_without(  # type: ignore[no-untyped-def]
-    sums, left, whole, exposure, nx, ny, sizes, offsets, p, q, dof, total_exposure, counts, best, place
+    sums, left, whole, exposure, nx, ny, sizes, offsets, p, q, dof, total_exposure, counts, best, raw, place
 ):
     """Find the most significant window of every scale where some bins are left out.
 
@@ -270,6 +270,9 @@ def scan_without(  # type: ignore[no-untyped-def]
         `running_sums` of the deviations, 0 in bins left out. Shape: (nx + 1, ny + 1).
     left, whole
         `running_sums` of the rates that are left, and of all.
+    raw
+        Out: that significance as if the systematic were known well, which compares with that of other scales.
+        Shape: (scales,).
 
     Other parameters as in `scan_counts`. A window's statistical variance shrinks with the share of its rate that is
     left, its systematic with the square of that share; windows of which less than half is left are passed over.
@@ -281,6 +284,7 @@ def scan_without(  # type: ignore[no-untyped-def]
         wy = sizes[k, 1]
         columns = ny - wy + 1
         best[k] = 0.0
+        raw[k] = 0.0
         place[k, 0] = 0
         place[k, 1] = 0
         for i in range(nx - wx + 1):
@@ -299,6 +303,7 @@ def scan_without(  # type: ignore[no-untyped-def]
                 z = significance(d, variance, exposure * some, counts, systematic, dof[k])
                 if abs(z) > abs(best[k]):
                     best[k] = z
+                    raw[k] = significance(d, variance, exposure * some, counts, 0.0, 1.0)
                     place[k, 0] = i
                     place[k, 1] = j
 

@@ -16,6 +16,8 @@ from monitor.kernel import address_of
 from monitor.normalise import BlockGrid, block_grid, count_events, exposures, saturated_bins
 from monitor.snapshot import AnyArray, FloatArray
 
+ALONE_DEGREES = 30.0
+"""Degrees of freedom of a systematic that is taken from the judged map itself."""
 MOVES = 0.03
 """Relative size of deviations that a model of a profile should take seriously."""
 
@@ -228,7 +230,11 @@ class Reference:
         """Degrees of freedom of the systematic of each scale. Shape: (scales,)."""
         if self.scatter is not None:
             return np.array(self.scatter.degrees_of_freedom, dtype=np.float64)
-        return np.full(len(self.window_set.names), self.degrees_of_freedom)
+        degrees = self.degrees_of_freedom
+        if self.references == 1 and not self.profile:
+            # The judged map's own windows tell the scatter: they are many, but not all alike.
+            degrees = max(degrees, ALONE_DEGREES)
+        return np.full(len(self.window_set.names), degrees)
 
     @cached_property
     def shared(self) -> FloatArray:

@@ -16,6 +16,8 @@ SUB_POISSON = 0.97
 """Scatter over that of counts, of a typical bin, below which contents are no counts."""
 SUMS_FROM = 1.5
 """Variance over mean of pure statistics from which on whole numbers are no counts of entries."""
+RICH = 5.0
+"""Expected content from which on a bin's scatter tells its statistics."""
 _GROUPS = 12
 _STATISTICAL_SHARE = 0.1
 """Least share of statistics in the variance of the emptiest group for sums of weights to be told from rates."""
@@ -69,20 +71,22 @@ def recognise(contents: FloatArray, mu: FloatArray, leverage: FloatArray, weight
         dispersion = fit_dispersion(c, m)
         return Kind("sums", dispersion) if dispersion > 0 else Kind("rates", 0.0)
     poisson = Kind("counts", 1.0)
-    ratio = _scatter(c, m, w, leverage, poisson)
+    rich = m.mean(axis=0) >= RICH
+    if int(rich.sum()) < _GROUPS:
+        # The scatter of a few counts has no median to be compared with.
+        return poisson
+    ratio = _scatter(c[:, rich], m[:, rich], w[:, rich], leverage, poisson)
     # The median of n ratios of nu degrees of freedom is known to about 1.3 sqrt(2 / (nu n)).
-    error = 1.3 * np.sqrt(2.0 / ((references - 1) * int(live.sum())))
+    error = 1.3 * np.sqrt(2.0 / ((references - 1) * int(rich.sum())))
     if ratio < SUB_POISSON - 3.0 * error:
         return Kind("binomial", 1.0)
     # Sums of whole numbers, as of ADC counts, are whole numbers too.
-    dispersion = fit_dispersion(c, m) if ratio > 2.0 * SUMS_FROM else 1.0
+    dispersion = fit_dispersion(c, m, SUMS_FROM) if ratio > 2.0 * SUMS_FROM else 1.0
     return Kind("sums", dispersion) if dispersion > SUMS_FROM else poisson
 
 
 def _scatter(c: FloatArray, m: FloatArray, w: FloatArray, leverage: FloatArray, kind: Kind) -> float:
     """Return the variance of a typical bin over that of its statistics."""
-    rich = m.mean(axis=0) >= min(5.0, float(np.median(m.mean(axis=0))))
-    c, m, w = c[:, rich], m[:, rich], w[:, rich]
     nu = np.maximum(w.sum(axis=0) - 1.0, 1.0)
     v = np.maximum(kind.variance(m, m.max(axis=1, keepdims=True)), 1e-12)
     d = (w * (c - m) ** 2 / ((1.0 - leverage)[:, None] * v)).sum(axis=0) / (nu + 1.0)
@@ -90,10 +94,19 @@ def _scatter(c: FloatArray, m: FloatArray, w: FloatArray, leverage: FloatArray, 
     return float(np.median(d)) / (float(stats.chi2.ppf(0.5, typical)) / typical)
 
 
-def fit_dispersion(contents: FloatArray, mu: FloatArray) -> float:
-    """Fit k of variance = k mean + (s mean)^2 over groups of bins of equal mean; 0 where it cannot be told.
+def fit_dispersion(contents: FloatArray, mu: FloatArray, least: float = 0.0) -> float:
+    """Fit k of variance = k mean + (s mean)^2 over groups of bins of equal mean.
 
-    Shape of both: (references, bins).
+    Parameters
+    ----------
+    contents, mu
+        Shape: (references, bins).
+    least
+        What k must exceed by three standard errors.
+
+    Returns
+    -------
+    0 where it cannot be told, as where the systematic hides it.
     """
     if len(contents) < 2 or contents.shape[1] < 2 * _GROUPS:
         return 0.0
@@ -108,6 +121,13 @@ def fit_dispersion(contents: FloatArray, mu: FloatArray) -> float:
         return 0.0
     x, y = x[keep], y[keep]
     # Relative weights: every group says the same about its own variance.
-    (k, s2), _ = optimize.nnls(np.stack([x / y, x * x / y], axis=1), np.ones(x.size))
-    least = float(x.min())
-    return float(k) if k * least >= _STATISTICAL_SHARE * (k * least + s2 * least**2) else 0.0
+    terms = np.stack([x / y, x * x / y], axis=1)
+    (k, s2), _ = optimize.nnls(terms, np.ones(x.size))
+    # A median of n variances of nu degrees of freedom is known to about 1.3 sqrt(2 / (nu n)).
+    error = 1.3 * np.sqrt(2.0 / ((len(contents) - 1) * len(groups[0])))
+    scaled = terms / np.linalg.norm(terms, axis=0)
+    known = np.linalg.inv(scaled.T @ scaled + 1e-12 * np.eye(2))
+    sure = k - 3.0 * error * np.sqrt(known[0, 0]) / np.linalg.norm(terms[:, 0]) > least
+    emptiest = float(x.min())
+    matters = k * emptiest >= _STATISTICAL_SHARE * (k * emptiest + s2 * emptiest**2)
+    return float(k) if sure and matters else 0.0
