@@ -84,33 +84,39 @@ def shapes_of(
     areas, bins, live, contents, expected
         Shape of all: the histogram's.
     significance
-        Gives the signed significance of a set of bins, in standard deviations.
+        Gives the signed significance of a set of bins, in standard deviations; it must not keep the array.
     low
         Whether the bins hold too little.
     profile
         Whether contents are means, whose shape's content is their mean and not their sum.
     """
     shape2 = bins.shape if bins.ndim == 2 else (bins.size, 1)
-    labels, count = ndimage.label(areas.reshape(shape2), structure=_NEIGHBOURS)
+    labels, _ = ndimage.label(areas.reshape(shape2), structure=_NEIGHBOURS)
+    labels[~bins.reshape(shape2)] = 0
+    places = np.flatnonzero(labels)
+    # Bins of one shape side by side: a map of a thousand shapes is not looked through a thousand times.
+    places = places[np.argsort(labels.ravel()[places], kind="stable")]
+    ends = np.flatnonzero(np.diff(labels.ravel()[places])) + 1
+    combine = np.mean if profile else np.sum
+    own = np.zeros(bins.shape, dtype=bool)
     found = []
-    for number in range(1, count + 1):
-        part = (labels == number) & bins.reshape(shape2)
-        if not part.any():
-            continue
-        own = part.reshape(bins.shape)
-        kind, axis, index = classify(part, live.reshape(shape2))
-        combine = np.mean if profile else np.sum
-        observed, wanted = float(combine(contents[own])), float(combine(expected[own]))
+    for part in np.split(places, ends) if places.size else ():
+        own.flat[part] = True
+        kind, axis, index = (
+            ("bin", None, None) if part.size == 1 else classify(own.reshape(shape2), live.reshape(shape2))
+        )
+        observed, wanted = float(combine(contents.flat[part])), float(combine(expected.flat[part]))
         found.append(
             Shape(
                 kind=kind,
                 sign=sign_of(observed, wanted, low),
                 axis=axis,
                 index=index,
-                bins=tuple(tuple(int(i) for i in b) for b in np.argwhere(own)),
+                bins=tuple(zip(*(c.tolist() for c in np.unravel_index(part, bins.shape)), strict=True)),
                 significance=float(significance(own)),
                 observed=observed,
                 expected=wanted,
             )
         )
+        own.flat[part] = False
     return sorted(found, key=lambda s: -abs(s.significance))
