@@ -7,7 +7,7 @@ import numpy as np
 from monitor.detect.tails import poisson_sigmas
 from monitor.kernel import kernel
 
-EXACT_BELOW = 50.0
+EXACT_BELOW = 100.0
 """Expected counts below which the Poisson tail is summed up; above, its deviance is as good."""
 _SUMMED = 30.0
 """Standard deviations beyond which a tail is too small a number to be summed."""

@@ -53,6 +53,11 @@ class WindowSet:
             maps = _moving_sum(_moving_sum(maps, wx, -2), wy, -1)
         return maps.reshape(*plane.shape[:-1], -1)
 
+    def independent(self, scale: int) -> int:
+        """Return how many windows of a scale fit into a map side by side."""
+        (nx, ny), (wx, wy) = self.shape, self.sizes[scale].tolist()
+        return int((nx // wx) * (ny // wy))
+
     def bins(self, scale: int, first: tuple[int, int]) -> NDArray[np.bool_]:
         """Return the bins of the window of a scale that starts at a bin. Shape: (bins,)."""
         mask = np.zeros(self.shape, dtype=bool)

@@ -13,6 +13,11 @@ CLIP = 5.0
 """Standard deviations beyond which an entry is left out of mean and variance."""
 _ROUNDS = 3
 _START_SYSTEMATIC = 0.03
+_OUTLYING = 0.03
+"""Share of clipped bins that a good reference may have: one that moves further than most along with the beam has some.
+Smaller faults are found by the scan of references."""
+_SILENT = 0.005
+"""Share of bins that only a bad reference has at zero, and the others not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +80,11 @@ def fit(contents: FloatArray, shape: tuple[int, ...], spans: FloatArray, leave_o
         spread = np.maximum(spread, _scatter(contents[used], mu[used], rate) * mu)
         weight = (np.abs(contents - mu) <= CLIP * spread).astype(float)
         outlying = 1.0 - weight[:, rate > 0].mean(axis=1) if (rate > 0).any() else np.zeros(len(contents))
+        silent = ((contents == 0) & (weight == 0)).mean(axis=1)
         if len(contents) >= 4:
-            used = ~leave_out & (outlying <= max(0.01, 4.0 * float(np.median(outlying[~leave_out]))))
+            used = ~leave_out
+            for share, most in ((outlying, _OUTLYING), (silent, _SILENT)):
+                used = used & (share <= max(most, 4.0 * float(np.median(share[~leave_out]))))
         # A bin that is clipped in many references has no agreed value there: it keeps them all.
         many = (1.0 - weight[used]).sum(axis=0) > max(1.0, used.sum() / 10.0)
         weight[:, many] = 1.0

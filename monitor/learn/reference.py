@@ -171,11 +171,11 @@ def _scatter_of(
     found = []
     for k in range(len(windows.names)):
         if k == 0:
-            found.append(moderated(deviation, mu, statistical, fitted.leverage, weight))
+            found.append(moderated(deviation, mu, statistical, fitted.leverage, weight, windows.independent(k)))
             continue
         # An entry that was left out adds nothing to a window: a fault in a reference must not blind a strip.
         d, m, v = (windows.sums(weight * plane, k) for plane in (deviation, mu, statistical))
-        found.append(moderated(d, m, v, fitted.leverage))
+        found.append(moderated(d, m, v, fitted.leverage, independent=windows.independent(k)))
     return found
 
 
@@ -248,7 +248,7 @@ def _learn_profile(
         shared, degrees_of = [0.0], [degrees]
         for k in range(1, len(windows.names)):
             d, m, v = (windows.sums(plane, k) for plane in (weight * deviation, weight * mu, weight))
-            found = moderated(d, m, v, leverage)
+            found = moderated(d, m, v, leverage, independent=windows.independent(k))
             shared.append(found.common)
             degrees_of.append(found.degrees_of_freedom)
         scatter = WindowScatter(np.zeros(0, dtype=np.float32), tuple(shared), tuple(degrees_of))

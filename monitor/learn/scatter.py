@@ -13,6 +13,7 @@ F(nu, nu_0), D_0 = median D / median F(nu, nu_0), and nu_i = nu / (1 + 1 / (2 mu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -46,6 +47,7 @@ def moderated(
     statistical: FloatArray,
     leverage: FloatArray,
     weight: FloatArray | None = None,
+    independent: float = math.inf,
 ) -> Moderated:
     """Estimate the relative systematic of windows.
 
@@ -57,6 +59,8 @@ def moderated(
         Share of each reference in the sum of exposures. Shape: (references,).
     weight
         0 for entries to leave out. Shape: (references, windows).
+    independent
+        Windows that do not overlap: no more than these say what the scale has in common.
     """
     windows = deviation.shape[1]
     w = np.ones_like(mu) if weight is None else weight
@@ -85,7 +89,10 @@ def moderated(
     relative[live] = np.sqrt(np.maximum(total - variance, 0.0)) / np.maximum(average, 1e-300)
     few = ~live & (mean > 0)
     relative[few] = max(common, float(np.quantile(relative[live], 0.9)))
-    return Moderated(relative, float(nu0 + typical), common)
+    # No window is known to be steadier than what all say of it: its own few entries may agree by chance.
+    relative[live] = np.maximum(relative[live], common * np.sqrt(nu0 / (nu0 + own)))
+    degrees = min(float(nu0 + typical), max(1.0, 0.5 * typical * independent))
+    return Moderated(relative, degrees, common)
 
 
 def _common(squares: FloatArray, mu: FloatArray, statistical: FloatArray, nu: FloatArray) -> float:

@@ -1,285 +1,184 @@
-"""The kernels of the expectation detector against plain numpy and the exact distributions of scipy."""
+"""The scans of the expectation detector against windows that plain numpy sums one by one."""
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.lib.stride_tricks import sliding_window_view
-from scipy import stats
+from scanning import SHAPES, SURE_DOF, Case, assert_finds, random_case, scanned, scanned_without, slow_scan
 
 from monitor.detect import kernels
-from monitor.kernel import address_of
-from monitor.snapshot import FloatArray
-
-SCALES = np.array([[1, 1], [3, 3], [1, 5], [4, 1], [1, 9], [12, 1], [2, 9]])
-SHAPE = (12, 9)
-SURE_DOF = 1e9
-jitted = os.environ.get("NUMBA_DISABLE_JIT") != "1"
-
-
-def planes_of(
-    contents: FloatArray,
-    rate: FloatArray,
-    systematic: FloatArray,
-    exposure: float = 1.0,
-    dispersion: float = 1.0,
-    total_exposure: float = 20.0,
-    references: float = 20.0,
-) -> FloatArray:
-    """Deviation, variance and expected content. Shape: (3, bins)."""
-    planes = np.full((3, contents.size), np.nan)
-    kernels.count_planes(contents, rate, systematic, exposure, dispersion, total_exposure, references, *planes)
-    return planes
-
-
-def scanned(
-    planes: FloatArray,
-    systematic: FloatArray,
-    coherent: float = 0.0,
-    counts: bool = True,
-    dof: float = SURE_DOF,
-    worth: float = 0.0,
-    scales: np.ndarray = SCALES,
-) -> tuple[FloatArray, np.ndarray]:
-    best, place = np.empty((1, len(scales))), np.empty((1, len(scales), 2), dtype=np.int64)
-    kernels.scan(*planes[:, None], systematic, *SHAPE, scales, coherent, counts, dof, worth, best, place)
-    return best[0], place[0]
-
-
-def all_windows(
-    planes: FloatArray, systematic: FloatArray, scale: np.ndarray, coherent: float, counts: bool, dof: float
-) -> FloatArray:
-    """The significance of every window of one scale, each summed on its own."""
-    d, v, mu = (sliding_window_view(p.reshape(SHAPE), tuple(scale)).sum(axis=(2, 3)) for p in planes)
-    common = (systematic.reshape(SHAPE) * mu) ** 2 if scale.prod() == 1 else (coherent * mu) ** 2
-    total = v if scale.prod() == 1 else v + common
-    cells = zip(d.ravel(), total.ravel(), mu.ravel(), common.ravel(), strict=True)
-    return np.array([kernels.significance(*c[:3], counts, c[3], dof) for c in cells]).reshape(d.shape)
-
-
-def random_map(seed: int, mean: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Contents with a fault or two, rate with bins that are not expected, systematic."""
-    rng = np.random.default_rng(seed)
-    rate = rng.gamma(4.0, mean / 4.0, SHAPE) * (rng.random(SHAPE) < 0.85)
-    contents = rng.poisson(rate).astype(float)
-    contents[rng.integers(12), rng.integers(9)] *= 3
-    if seed % 2:
-        contents[rng.integers(12), :] *= 0.5
-    return contents.ravel(), rate.ravel(), rng.uniform(0.0, 0.05, rate.size)
-
+from monitor.detect.significance import significance
+from monitor.infer import windows_of
 
 # Planes
 
 
-def test_planes_are_what_the_formulas_say() -> None:
-    contents, rate, systematic = random_map(1, 50.0)
-    deviation, variance, expected = planes_of(contents, rate, systematic, 2.0, 1.7, 10.0, 5.0)
-    mu = 2.0 * rate
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_running_sums_are_those_of_numpy(nx: int, ny: int, seed: int) -> None:
+    plane = np.random.default_rng(seed).normal(size=(nx, ny))
+    sums = np.full((nx + 1, ny + 1), np.nan)
+    kernels.running_sums(plane.ravel(), nx, ny, sums)
+    np.testing.assert_allclose(sums[1:, 1:], plane.cumsum(axis=0).cumsum(axis=1), rtol=1e-9, atol=1e-12)
+    assert not sums[0].any()
+    assert not sums[:, 0].any()
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_deviations_are_what_the_formulas_say(logarithmic: bool) -> None:
+    rng = np.random.default_rng(1)
+    rate = rng.gamma(2.0, 5.0, 200) * (rng.random(200) < 0.8)
     live = rate > 0
-    np.testing.assert_allclose(expected, mu, rtol=1e-13)
-    np.testing.assert_allclose(deviation, np.where(live, contents - mu, 0.0), rtol=1e-13)
-    np.testing.assert_allclose(variance, 1.7 * mu * (1 + 2.0 / 10.0) + (systematic * mu) ** 2 * (1 + 1 / 5), rtol=1e-12)
+    contents = rng.poisson(2.0 * rate).astype(float)
+    contents[:20] = 0.0
+    # What stands in bins that are not expected does not count here.
+    contents[~live] = 1e9
+    deviation = np.full(200, np.nan)
+    silent = kernels.deviations(contents, rate, 2.0, logarithmic, live, deviation)
+    mu = 2.0 * np.where(live, rate, 1.0)
+    wanted = mu * np.log(np.maximum(contents / mu, kernels.LOG_FLOOR)) if logarithmic else contents - mu
+    np.testing.assert_allclose(deviation, np.where(live, wanted, 0.0), rtol=1e-12, atol=1e-12)
+    assert silent == int((live & (contents == 0)).sum())
 
 
-def test_bins_of_rate_0_count_for_nothing_whatever_they_hold() -> None:
-    contents, rate, systematic = random_map(1, 50.0)
-    contents[rate == 0] = 1e9
-    assert (planes_of(contents, rate, systematic)[:, rate == 0] == 0.0).all()
+def test_the_log_domain_agrees_with_the_other_where_a_change_is_small() -> None:
+    rate, live = np.full(3, 100.0), np.ones(3, dtype=bool)
+    found = np.empty(3)
+    kernels.deviations(np.array([99.9, 100.0, 100.1]), rate, 1.0, True, live, found)
+    np.testing.assert_allclose(found, [-0.1, 0.0, 0.1], atol=1e-4)
 
 
-# Significance
+# Scan of sums
 
 
-def exact(x: float, mu: float) -> float:
-    """The normal quantile of the exact Poisson tail, half of the bin itself counted (mid-p)."""
-    own = 0.5 * stats.poisson.pmf(x, mu)
-    if x < mu:
-        return float(stats.norm.ppf(stats.poisson.cdf(x - 1, mu) + own))
-    return float(stats.norm.isf(stats.poisson.sf(x, mu) + own))
-
-
-@pytest.mark.parametrize(
-    ("mu", "tolerance"), [(2.0, 0.4), (5.0, 0.4), (10.0, 0.35), (20.0, 0.3), (100.0, 0.03), (1e3, 0.01), (1e4, 0.005)]
-)
-def test_counts_have_the_significance_of_the_exact_poisson_tail(mu: float, tolerance: float) -> None:
-    for x in np.unique(np.round(np.clip(mu + np.linspace(-8, 10, 120) * np.sqrt(mu), 0, None))):
-        wanted = exact(x, mu)
-        if abs(wanted) < 9.0:
-            assert kernels.significance(x - mu, mu, mu, True, 0.0, SURE_DOF) == pytest.approx(wanted, abs=tolerance)
-
-
-@pytest.mark.parametrize("mu", [0.0005, 0.002, 0.01, 0.1, 0.5, 2.0, 5.0, 20.0])
-def test_an_excess_of_few_counts_is_not_called_much_too_significant(mu: float) -> None:
-    """Where little is expected a count or two must not be an alarm by themselves."""
-    for x in range(int(np.ceil(mu)), int(mu + 12 * np.sqrt(mu)) + 3):
-        wanted = exact(x, mu)
-        if wanted < 20.0:
-            assert kernels.significance(x - mu, mu, mu, True, 0.0, SURE_DOF) < wanted + 0.5, (mu, x)
-
-
-@pytest.mark.parametrize("counts", [True, False])
-@pytest.mark.parametrize("pull", [-8.0, -3.0, -1.0, 0.0, 0.5, 2.0, 7.0])
-def test_much_content_is_gaussian(counts: bool, pull: float) -> None:
-    mu = 1e12
-    found = kernels.significance(pull * np.sqrt(mu), mu, mu, counts, 0.0, SURE_DOF)
-    assert found == pytest.approx(pull, abs=1e-4)
-
-
-def test_a_systematic_that_is_well_known_is_gaussian_too() -> None:
-    mu, systematic = 1e8, 0.01
-    variance = mu + (systematic * mu) ** 2
-    for pull in (-5.0, 5.0):
-        found = kernels.significance(pull * np.sqrt(variance), variance, mu, False, variance - mu, SURE_DOF)
-        assert found == pytest.approx(pull, rel=0.02)
-
-
-@pytest.mark.parametrize("dof", [2.0, 4.0, 10.0, 100.0])
-@pytest.mark.parametrize("pull", [-1.5, -3.0, -5.0, -10.0])
-def test_a_systematic_of_few_degrees_of_freedom_follows_t(dof: float, pull: float) -> None:
-    found = kernels.significance(pull, 1.0, 0.0, False, 1.0, dof)
-    assert found == pytest.approx(stats.norm.ppf(stats.t.cdf(pull, dof)), rel=0.03)
-
-
-def test_only_the_systematics_share_has_few_degrees_of_freedom() -> None:
-    wanted = stats.norm.ppf(stats.t.cdf(-6.0, 4.0 * (1.0 / 0.2) ** 2))
-    assert kernels.significance(-6.0, 1.0, 0.0, False, 0.2, 4.0) == pytest.approx(wanted, rel=0.01)
-
-
-@pytest.mark.parametrize("shape", [3.0, 10.0, 100.0])
-def test_an_excess_of_a_mean_follows_the_gamma_distribution(shape: float) -> None:
-    for pull in (1.5, 3.0, 5.0, 8.0):
-        excess = pull / np.sqrt(shape)
-        wanted = stats.norm.isf(stats.gamma.sf(1.0 + excess, shape, scale=1.0 / shape))
-        assert kernels.significance(excess, 1.0 / shape, 1.0, False, 0.0, SURE_DOF) == pytest.approx(wanted, rel=0.03)
-
-
-def test_no_variance_is_no_significance() -> None:
-    assert kernels.significance(5.0, 0.0, 0.0, True, 0.0, SURE_DOF) == 0.0
-    assert kernels.significance(5.0, -1e-12, 0.0, True, 0.0, SURE_DOF) == 0.0
-
-
-@given(
-    st.floats(-1e6, 1e6),
-    st.floats(1e-6, 1e6),
-    st.one_of(st.just(0.0), st.floats(1e-40, 1e6)),
-    st.booleans(),
-    st.floats(0, 1),
-    st.floats(1, 1e9),
-)
-@settings(max_examples=300, deadline=None)
-def test_it_has_the_sign_of_the_deviation_and_is_finite(
-    deviation: float, variance: float, expected: float, counts: bool, share: float, dof: float
-) -> None:
-    found = kernels.significance(max(deviation, -expected), variance, expected, counts, share * variance, dof)
-    assert np.isfinite(found)
-    assert found * deviation >= 0.0 or abs(found) < 0.5
-
-
-# Scan
-
-
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("mean", [1.0, 30.0, 2000.0])
-def test_the_scan_finds_what_summing_every_window_finds(seed: int, mean: float) -> None:
-    contents, rate, systematic = random_map(seed, mean)
-    coherent, dof = (0.0, 0.01)[seed % 2], (SURE_DOF, 8.0)[seed % 3 == 0]
-    planes = planes_of(contents, rate, systematic)
-    best, place = scanned(planes, systematic, coherent, dof=dof)
-    for scale, z, (x, y) in zip(SCALES, best, place, strict=True):
-        every = all_windows(planes, systematic, scale, coherent, True, dof)
-        assert abs(z) == pytest.approx(np.abs(every).max(), rel=1e-9)
-        assert z == pytest.approx(every[x, y], rel=1e-9)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("mean", [1.0, 30.0, 3000.0])
+def test_the_scan_of_sums_finds_what_summing_every_window_finds(shape: tuple[int, ...], seed: int, mean: float) -> None:
+    case = random_case(shape, seed, mean, ("counts", "sums", "binomial", "rates")[seed])
+    for close in (0.5, 1.5, kernels.CLOSE):
+        best, place = scanned(case, close)
+        assert_finds(best, place, slow_scan(case, close))
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_scan_of_means_finds_the_same_too(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    weight = rng.gamma(2.0, 50.0, np.prod(SHAPE)) * (rng.random(np.prod(SHAPE)) < 0.9)
-    planes = np.stack([weight * rng.normal(0.0, 0.2, weight.size), weight, weight * 5.0])
-    nothing = np.zeros(weight.size)
-    best, _ = scanned(planes, nothing, 0.002, counts=False)
-    for scale, z in zip(SCALES, best, strict=True):
-        every = all_windows(planes, nothing, scale, 0.002, False, SURE_DOF)
-        assert abs(z) == pytest.approx(np.abs(every).max(), rel=1e-9)
+def test_what_is_beyond_a_threshold_is_found_whatever_is_looked_at(seed: int) -> None:
+    """A window within `CLOSE` by its pull must not be beyond the least threshold by its exact significance."""
+    case = random_case((13, 10), seed, 5.0)
+    every, _ = scanned(case, 0.5)
+    quick, _ = scanned(case, kernels.CLOSE)
+    beyond = np.abs(every) >= kernels.CLOSE * np.sqrt(2.0)
+    np.testing.assert_array_equal(quick[beyond], every[beyond])
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_what_is_worth_a_look_is_found_as_if_all_were(seed: int) -> None:
-    contents, rate, systematic = random_map(seed, 30.0)
-    planes = planes_of(contents, rate, systematic)
-    every, _ = scanned(planes, systematic)
-    for worth in (3.0, 5.0, 8.0):
-        best, _ = scanned(planes, systematic, worth=worth)
-        above = np.abs(every) >= worth
-        np.testing.assert_array_equal(np.abs(best) >= worth, above)
-        np.testing.assert_allclose(best[above], every[above])
+@pytest.mark.parametrize("mu", [0.3, 2.0, 10.0, 30.0, 49.0, 51.0, 400.0])
+def test_no_significance_exceeds_what_the_scan_takes_for_granted(mu: float) -> None:
+    """The scan passes windows over by their pulls: a deficit's z^2 is at most twice, an excess's at most once that."""
+    for x in np.unique(np.round(np.clip(mu + np.linspace(-8.0, 40.0, 300) * np.sqrt(mu), 0.0, None))):
+        pull = (x - mu) / np.sqrt(mu)
+        z = significance(x - mu, mu, mu, True, 0.0, SURE_DOF)
+        assert z * z <= (2.0 if x < mu else 1.0) * pull * pull * 1.001
 
 
-def test_windows_without_expectation_are_nothing() -> None:
-    contents, rate, systematic = random_map(2, 30.0)
-    rate.reshape(SHAPE)[:6] = 0.0
-    contents.reshape(SHAPE)[:6] = 1e6
-    planes = planes_of(contents, rate, systematic)
-    best, place = scanned(planes, systematic)
-    assert np.abs(best).max() < 50.0
-    assert (place[[0, 1, 2, 4, 6], 0] + SCALES[[0, 1, 2, 4, 6], 0] > 6).all()
-    best, _ = scanned(np.zeros_like(planes), systematic)
+def test_bins_that_hold_what_nobody_expects_are_not_scanned() -> None:
+    case = random_case((13, 10), 2)
+    contents = np.where(case.reference.live.ravel(), case.contents, 1e9)
+    np.testing.assert_array_equal(scanned(replace(case, contents=contents), 0.5)[0], scanned(case, 0.5)[0])
+
+
+def test_a_map_without_any_expectation_has_nothing_significant() -> None:
+    case = random_case((13, 10), 2)
+    empty = Case(
+        replace(case.reference, rate=np.zeros((13, 10)), live=np.zeros((13, 10), dtype=bool)),
+        *(
+            np.full(130, 7.0),
+            np.zeros(130),
+            1.0,
+        ),
+    )
+    np.testing.assert_array_equal(scanned(empty, 0.5)[0], 0.0)
+    np.testing.assert_array_equal(scanned_without(empty, np.zeros(130, dtype=bool))[0], 0.0)
+
+
+# Scan where some bins are left out
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
+def test_the_scan_without_bins_finds_what_summing_every_window_finds(
+    shape: tuple[int, ...], seed: int, share: float
+) -> None:
+    case = random_case(shape, seed, 30.0, ("counts", "sums", "binomial", "rates")[seed])
+    wrong = np.random.default_rng(seed).random(case.contents.size) < share
+    best, raw, place = scanned_without(case, wrong)
+    assert_finds(best, place, slow_scan(case, 1.0, wrong, smallest=0.5))
+    # Of the same windows, as if their systematic were known well.
+    known = slow_scan(case, 1.0, wrong, smallest=0.5, raw=True)
+    for z, (x, y), every in zip(raw, place, known, strict=True):
+        assert z == pytest.approx(every[x, y], rel=1e-6)
+    assert (np.abs(raw) >= np.abs(best) * (1.0 - 1e-9)).all()
+
+
+def test_where_nothing_is_left_out_both_scans_agree() -> None:
+    for seed in range(4):
+        case = random_case((24, 9), seed)
+        best, place = scanned(case, 1.0)
+        again, _, there = scanned_without(case, np.zeros(case.contents.size, dtype=bool))
+        np.testing.assert_allclose(again, best, rtol=1e-6)
+        np.testing.assert_array_equal(there, place)
+
+
+def test_a_fault_that_is_left_out_is_not_found_again() -> None:
+    case = random_case((24, 9), 4, 3000.0)
+    contents = (case.exposure * case.rate).round().reshape(24, 9)
+    contents[5:8, 2:6] *= 0.5
+    wrong = np.zeros((24, 9), dtype=bool)
+    wrong[5:8, 2:6] = True
+    faulty = replace(case, contents=contents.ravel())
+    assert np.abs(scanned_without(faulty, np.zeros(216, dtype=bool))[0]).max() > 5.0
+    # Rounding is all that is left.
+    assert np.abs(scanned_without(faulty, wrong.ravel())[0]).max() < 1.0
+
+
+# Scan of means
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_scan_of_means_finds_what_summing_every_window_finds(shape: tuple[int, ...], seed: int) -> None:
+    rng = np.random.default_rng([seed, *shape])
+    every = windows_of(shape)
+    bins = int(np.prod(shape))
+    judged = rng.random(bins) < 0.9
+    weight = rng.gamma(2.0, 50.0, bins) * judged
+    planes = (weight * rng.normal(0.0, 0.5, bins), weight, weight * rng.uniform(1.0, 5.0, bins))
+    systematic = rng.uniform(0.0, 0.05, bins)
+    coherent, dof = rng.uniform(0.0, 0.01, len(every.names)), rng.choice([2.5, 8.0, SURE_DOF], len(every.names))
+    best, place = np.full(len(every.names), np.nan), np.full((len(every.names), 2), -1)
+    kernels.scan_means(*planes, systematic, *every.shape, every.sizes, coherent, dof, best, place)
+    wanted = []
+    for k in range(len(every.names)):
+        d, v, mu = (every.sums(plane, k) for plane in planes)
+        common = (systematic * mu) ** 2 if k == 0 else (coherent[k] * mu) ** 2
+        total = v if k == 0 else v + common
+        z = [
+            significance(*one, False, float(c), float(dof[k])) if one[1] > 0 else 0.0
+            for one, c in zip(zip(d.tolist(), total.tolist(), mu.tolist(), strict=True), common, strict=True)
+        ]
+        wx, wy = every.sizes[k]
+        wanted.append(np.array(z).reshape(every.shape[0] - wx + 1, every.shape[1] - wy + 1))
+    assert_finds(best, place, wanted)
+
+
+def test_bins_of_a_profile_that_do_not_count_are_nothing() -> None:
+    every = windows_of((13, 10))
+    nothing = np.zeros(130)
+    best, place = np.full(len(every.names), np.nan), np.full((len(every.names), 2), -1)
+    coherent, dof = np.zeros(len(every.names)), np.full(len(every.names), SURE_DOF)
+    kernels.scan_means(nothing, nothing, nothing, nothing, 13, 10, every.sizes, coherent, dof, best, place)
     np.testing.assert_array_equal(best, 0.0)
-
-
-def test_maps_are_scanned_each_on_its_own() -> None:
-    maps = [planes_of(*random_map(seed, 30.0)) for seed in range(3)]
-    systematic = np.zeros(maps[0].shape[1])
-    best, place = np.empty((3, len(SCALES))), np.empty((3, len(SCALES), 2), dtype=np.int64)
-    kernels.scan(*np.stack(maps, axis=1), systematic, *SHAPE, SCALES, 0.0, True, SURE_DOF, 0.0, best, place)
-    for one, found in zip(maps, best, strict=True):
-        np.testing.assert_array_equal(scanned(one, systematic)[0], found)
-
-
-def test_the_chance_counts_all_windows() -> None:
-    best = np.array([4.0, -6.0])
-    scales = np.array([[1, 1], [3, 9]])
-    # 108 bins and 10 windows of 3 x 9, on two scales.
-    wanted = 2 * min(108 * 2 * stats.norm.sf(4.0), 10 * 2 * stats.norm.sf(6.0))
-    assert kernels.look_elsewhere(best, *SHAPE, scales) == pytest.approx(wanted, rel=1e-9)
-    assert kernels.look_elsewhere(np.zeros(2), *SHAPE, scales) == 1.0
-
-
-# To and from a model
-
-
-def test_maps_are_shown_per_exposure() -> None:
-    maps = np.random.default_rng(0).poisson(50.0, (3, 8)).astype(float)
-    fallback, out = np.arange(8.0), np.empty((3, 8), dtype=np.float32)
-    kernels.per_exposure(maps, np.array([2.0, 0.0, 0.5]), fallback, out)
-    np.testing.assert_allclose(out, [maps[0] / 2.0, fallback, maps[2] / 0.5], rtol=1e-6)
-
-
-def test_answers_of_a_model_are_brought_into_bounds() -> None:
-    predicted = np.array([[90.0, 1.0, -5.0, 7.0]], dtype=np.float32)
-    rate, live = np.array([100.0, 100.0, 100.0, 100.0]), np.array([True, True, True, False])
-    out = np.empty((1, 4))
-    kernels.clean_rates(predicted, rate, live, True, out)
-    np.testing.assert_array_equal(out, [[90.0, 10.0, 10.0, 0.0]])
-    kernels.clean_rates(predicted, rate, live, False, out)
-    np.testing.assert_array_equal(out, [[90.0, 1.0, -5.0, 0.0]])
-
-
-@pytest.mark.parametrize(
-    "array", [np.zeros(4, dtype=np.float32), np.zeros((4, 4))[:, 1], np.asfortranarray(np.zeros((3, 4)))]
-)
-def test_an_address_is_given_only_of_what_a_kernel_would_read_right(array: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="C-contiguous"):
-        address_of(array, np.float64)
-
-
-@pytest.mark.skipif(not jitted, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
-def test_every_kernel_is_compiled_at_import_for_the_signatures_it_names() -> None:
-    for name in ("count_planes", "scan", "significance", "look_elsewhere", "per_exposure", "clean_rates"):
-        kernel = getattr(kernels, name)
-        assert len(kernel.signatures) == 1, name
-        assert not kernel._can_compile, name
