@@ -18,6 +18,7 @@ from monitor.snapshot import AnyArray, FloatArray
 
 ALONE_DEGREES = 30.0
 """Degrees of freedom of a systematic that is taken from the judged map itself."""
+_SHARE_ALONE = 0.25
 MOVES = 0.03
 """Relative size of deviations that a model of a profile should take seriously."""
 
@@ -230,11 +231,12 @@ class Reference:
         """Degrees of freedom of the systematic of each scale. Shape: (scales,)."""
         if self.scatter is not None:
             return np.array(self.scatter.degrees_of_freedom, dtype=np.float64)
-        degrees = self.degrees_of_freedom
+        every = self.window_set
         if self.references == 1 and not self.profile:
-            # The judged map's own windows tell the scatter: they are many, but not all alike.
-            degrees = max(degrees, ALONE_DEGREES)
-        return np.full(len(self.window_set.names), degrees)
+            # The judged map's own windows tell the scatter: bins are many, but not all alike; strips are few.
+            independent = np.array([every.independent(k) for k in range(len(every.names))])
+            return np.clip(_SHARE_ALONE * independent, self.degrees_of_freedom, ALONE_DEGREES)
+        return np.full(len(every.names), self.degrees_of_freedom)
 
     @cached_property
     def shared(self) -> FloatArray:
