@@ -21,5 +21,11 @@ DETECTORS: Mapping[str, Callable[[Settings], Detector]] = {
     for name, place in {
         "expectation": "expectation:ExpectationDetector",
         "dbscan": "dbscan:DbscanDetector",
+        "strip_median": "strip_median:StripMedianDetector",
+        "strip_median_online": "strip_median_online:StripMedianOnlineDetector",
+        "l1calo_strip_median": "l1calo:L1CaloDetector",
+        "chi2": "chi2:Chi2Check",
+        "ks": "ks:KolmogorovCheck",
+        "drift": "drift:DriftCheck",
     }.items()
 }

@@ -204,7 +204,7 @@ def test_settings_are_made_of_keys_and_values(data: object) -> None:
 @pytest.mark.parametrize(
     ("one", "said"),
     [
-        ({"detector": "magic"}, r"types\[0\] \(a\): there is no detector 'magic'; known are dbscan, expectation"),
+        ({"detector": "magic"}, r"types\[0\] \(a\): there is no detector 'magic'; known are chi2, dbscan, drift, exp"),
         ({"thresholds": {"bim": 5}}, r"types\[0\] \(a\): detector 'expectation' has no \['bim'\]"),
         ({"options": {"mode": "x"}}, r"types\[0\] \(a\): detector 'expectation' has no \['mode'\]"),
         ({"detector": "dbscan", "options": {"mode": "x"}}, r"types\[0\] \(a\): detector 'dbscan': mode 'x'"),

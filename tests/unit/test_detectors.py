@@ -26,7 +26,9 @@ def make(name: str) -> Detector:
 
 def faulty(trained: Trained, number: int = 6) -> list[Interval]:
     """Good and bad intervals in turn."""
-    faults: list[Fault | None] = [None, scaled(np.s_[3:6], 0.2), None, scaled(np.s_[0], 3.0)]
+    # Whole strips are nothing to detectors that look within a strip: for them, bins far from their neighbours.
+    hot = scaled((slice(2, 10), *[4] * (trained.rate.ndim - 1)), 1000.0)
+    faults: list[Fault | None] = [None, scaled(np.s_[3:6], 0.2), None, scaled(np.s_[0], 3.0), hot]
     return [trained.sample(50 + n, faults[n % len(faults)]) for n in range(number)]
 
 
