@@ -4,46 +4,49 @@
 # source: monitor/infer/onnx_subset.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "monitor/infer/onnx_subset.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'monitor/infer/onnx_subset.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x1fmonitor/infer/onnx_subset.proto\x12\x0ehistwatch.onnx"#\n\x05\x45ntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t"[\n\x06Tensor\x12\x0c\n\x04name\x18\x08 \x01(\t\x12,\n\rexternal_data\x18\r \x03(\x0b\x32\x15.histwatch.onnx.Entry\x12\x15\n\rdata_location\x18\x0e \x01(\x05"_\n\x0cSparseTensor\x12&\n\x06values\x18\x01 \x01(\x0b\x32\x16.histwatch.onnx.Tensor\x12\'\n\x07indices\x18\x02 \x01(\x0b\x32\x16.histwatch.onnx.Tensor"\x8b\x02\n\tAttribute\x12!\n\x01t\x18\x05 \x01(\x0b\x32\x16.histwatch.onnx.Tensor\x12 \n\x01g\x18\x06 \x01(\x0b\x32\x15.histwatch.onnx.Graph\x12\'\n\x07tensors\x18\n \x03(\x0b\x32\x16.histwatch.onnx.Tensor\x12%\n\x06graphs\x18\x0b \x03(\x0b\x32\x15.histwatch.onnx.Graph\x12\x33\n\rsparse_tensor\x18\x16 \x01(\x0b\x32\x1c.histwatch.onnx.SparseTensor\x12\x34\n\x0esparse_tensors\x18\x17 \x03(\x0b\x32\x1c.histwatch.onnx.SparseTensor"U\n\x04Node\x12\x0f\n\x07op_type\x18\x04 \x01(\t\x12,\n\tattribute\x18\x05 \x03(\x0b\x32\x19.histwatch.onnx.Attribute\x12\x0e\n\x06\x64omain\x18\x07 \x01(\t"\x92\x01\n\x05Graph\x12"\n\x04node\x18\x01 \x03(\x0b\x32\x14.histwatch.onnx.Node\x12+\n\x0binitializer\x18\x05 \x03(\x0b\x32\x16.histwatch.onnx.Tensor\x12\x38\n\x12sparse_initializer\x18\x0f \x03(\x0b\x32\x1c.histwatch.onnx.SparseTensor"L\n\x08\x46unction\x12\x0c\n\x04name\x18\x01 \x01(\t\x12"\n\x04node\x18\x07 \x03(\x0b\x32\x14.histwatch.onnx.Node\x12\x0e\n\x06\x64omain\x18\n \x01(\t".\n\x0bOperatorSet\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03"\x8d\x01\n\x05Model\x12$\n\x05graph\x18\x07 \x01(\x0b\x32\x15.histwatch.onnx.Graph\x12\x31\n\x0copset_import\x18\x08 \x03(\x0b\x32\x1b.histwatch.onnx.OperatorSet\x12+\n\tfunctions\x18\x19 \x03(\x0b\x32\x18.histwatch.onnx.Functionb\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmonitor/infer/onnx_subset.proto\x12\x0ehistwatch.onnx\"#\n\x05\x45ntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"[\n\x06Tensor\x12\x0c\n\x04name\x18\x08 \x01(\t\x12,\n\rexternal_data\x18\r \x03(\x0b\x32\x15.histwatch.onnx.Entry\x12\x15\n\rdata_location\x18\x0e \x01(\x05\"_\n\x0cSparseTensor\x12&\n\x06values\x18\x01 \x01(\x0b\x32\x16.histwatch.onnx.Tensor\x12\'\n\x07indices\x18\x02 \x01(\x0b\x32\x16.histwatch.onnx.Tensor\"\x8b\x02\n\tAttribute\x12!\n\x01t\x18\x05 \x01(\x0b\x32\x16.histwatch.onnx.Tensor\x12 \n\x01g\x18\x06 \x01(\x0b\x32\x15.histwatch.onnx.Graph\x12\'\n\x07tensors\x18\n \x03(\x0b\x32\x16.histwatch.onnx.Tensor\x12%\n\x06graphs\x18\x0b \x03(\x0b\x32\x15.histwatch.onnx.Graph\x12\x33\n\rsparse_tensor\x18\x16 \x01(\x0b\x32\x1c.histwatch.onnx.SparseTensor\x12\x34\n\x0esparse_tensors\x18\x17 \x03(\x0b\x32\x1c.histwatch.onnx.SparseTensor\"U\n\x04Node\x12\x0f\n\x07op_type\x18\x04 \x01(\t\x12,\n\tattribute\x18\x05 \x03(\x0b\x32\x19.histwatch.onnx.Attribute\x12\x0e\n\x06\x64omain\x18\x07 \x01(\t\"\x92\x01\n\x05Graph\x12\"\n\x04node\x18\x01 \x03(\x0b\x32\x14.histwatch.onnx.Node\x12+\n\x0binitializer\x18\x05 \x03(\x0b\x32\x16.histwatch.onnx.Tensor\x12\x38\n\x12sparse_initializer\x18\x0f \x03(\x0b\x32\x1c.histwatch.onnx.SparseTensor\"L\n\x08\x46unction\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x04node\x18\x07 \x03(\x0b\x32\x14.histwatch.onnx.Node\x12\x0e\n\x06\x64omain\x18\n \x01(\t\".\n\x0bOperatorSet\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\x8d\x01\n\x05Model\x12$\n\x05graph\x18\x07 \x01(\x0b\x32\x15.histwatch.onnx.Graph\x12\x31\n\x0copset_import\x18\x08 \x03(\x0b\x32\x1b.histwatch.onnx.OperatorSet\x12+\n\tfunctions\x18\x19 \x03(\x0b\x32\x18.histwatch.onnx.Functionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "monitor.infer.onnx_subset_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'monitor.infer.onnx_subset_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_ENTRY"]._serialized_start = 51
-    _globals["_ENTRY"]._serialized_end = 86
-    _globals["_TENSOR"]._serialized_start = 88
-    _globals["_TENSOR"]._serialized_end = 179
-    _globals["_SPARSETENSOR"]._serialized_start = 181
-    _globals["_SPARSETENSOR"]._serialized_end = 276
-    _globals["_ATTRIBUTE"]._serialized_start = 279
-    _globals["_ATTRIBUTE"]._serialized_end = 546
-    _globals["_NODE"]._serialized_start = 548
-    _globals["_NODE"]._serialized_end = 633
-    _globals["_GRAPH"]._serialized_start = 636
-    _globals["_GRAPH"]._serialized_end = 782
-    _globals["_FUNCTION"]._serialized_start = 784
-    _globals["_FUNCTION"]._serialized_end = 860
-    _globals["_OPERATORSET"]._serialized_start = 862
-    _globals["_OPERATORSET"]._serialized_end = 908
-    _globals["_MODEL"]._serialized_start = 911
-    _globals["_MODEL"]._serialized_end = 1052
+  DESCRIPTOR._loaded_options = None
+  _globals['_ENTRY']._serialized_start=51
+  _globals['_ENTRY']._serialized_end=86
+  _globals['_TENSOR']._serialized_start=88
+  _globals['_TENSOR']._serialized_end=179
+  _globals['_SPARSETENSOR']._serialized_start=181
+  _globals['_SPARSETENSOR']._serialized_end=276
+  _globals['_ATTRIBUTE']._serialized_start=279
+  _globals['_ATTRIBUTE']._serialized_end=546
+  _globals['_NODE']._serialized_start=548
+  _globals['_NODE']._serialized_end=633
+  _globals['_GRAPH']._serialized_start=636
+  _globals['_GRAPH']._serialized_end=782
+  _globals['_FUNCTION']._serialized_start=784
+  _globals['_FUNCTION']._serialized_end=860
+  _globals['_OPERATORSET']._serialized_start=862
+  _globals['_OPERATORSET']._serialized_end=908
+  _globals['_MODEL']._serialized_start=911
+  _globals['_MODEL']._serialized_end=1052
 # @@protoc_insertion_point(module_scope)
