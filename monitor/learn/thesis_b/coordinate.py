@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.errors import HistwatchError
+from monitor.learn.framework import framework
 from monitor.normalise import SCALES
 from monitor.snapshot import AnyArray, FloatArray
 from monitor.window import Interval
@@ -199,7 +200,7 @@ def _descend(
     samples: Singles, recipe: Recipe, seed: int, on_epoch: OnEpoch | None
 ) -> tuple[list[FloatArray], list[tuple[Singles, Singles]]]:
     """Train all runs at once; shapes: (runs,) a loss, (runs, in, out) a kernel, (runs, out) a bias."""
-    jax, nnx, optax = _framework()
+    jax, nnx, optax = framework()
     widths = (samples.shape[1], *recipe.hidden, samples.shape[1])
     starts = [nnx.split(build(widths, recipe.slope, seed + n)) for n in range(recipe.runs)]
     graph = starts[0][0]
@@ -235,7 +236,7 @@ def _descend(
 
 def build(widths: Sequence[int], slope: float, seed: int) -> Any:
     """Return the untrained Flax NNX module: dense layers with LeakyReLU between them. (points, 3) in and out."""
-    _, nnx, _ = _framework()
+    _, nnx, _ = framework()
     linear = nnx.Linear
     start = nnx.initializers.glorot_uniform()
 
@@ -250,15 +251,3 @@ def build(widths: Sequence[int], slope: float, seed: int) -> Any:
             return self.layers[-1](values)
 
     return Dense()
-
-
-def _framework() -> tuple[Any, Any, Any]:
-    try:
-        import jax
-        import optax
-        from flax import nnx
-    except ImportError as error:
-        raise HistwatchError(
-            f"training needs the {error.name or 'jax'} package: pip install 'histwatch[train]'"
-        ) from error
-    return jax, nnx, optax
