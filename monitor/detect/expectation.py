@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from scipy import stats
 
 from monitor.detect import kernels
 from monitor.detect.base import Expected, Finding, Settings
 from monitor.detect.closer import Closer
 from monitor.detect.limits import Limits
 from monitor.detect.missing import missing_entries
-from monitor.detect.planes import Planes
+from monitor.detect.planes import Planes, log_new_life
 from monitor.detect.rates import is_modelled, modelled_rates, shown
 from monitor.infer import Reference
 from monitor.infer.calibration import chances_of
@@ -123,7 +124,12 @@ class ExpectationDetector:
         if reference.references == 1 and not reference.profile:
             alone = _systematic_alone(reference, interval.contents.ravel(), rate, exposure)[: rate.size]
         planes = Planes(reference, interval, rate, exposure, None if alone is None else alone.astype(np.float64))
-        return supported(planes.bin_significances().reshape(reference.shape))
+        significances = planes.bin_significances()
+        if not reference.profile:
+            new = ~reference.live.ravel() & (interval.contents.ravel() > 0)
+            chances = log_new_life(interval.contents.ravel()[new] / reference.unit, exposure, reference.exposure)
+            significances[new] = np.maximum(0.0, stats.norm.isf(np.exp(np.maximum(chances, -700.0))))
+        return supported(significances.reshape(reference.shape))
 
     def _scan_profiles(
         self, intervals: Sequence[Interval], expected: Sequence[Expected], best: FloatArray

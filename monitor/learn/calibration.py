@@ -26,7 +26,7 @@ _BEYOND = 0.05
 """Share of maps that an exponential is fitted to,"""
 _FEWEST_BEYOND = 10
 """or as many as this many of them are."""
-_CAREFUL = 0.7
+_CAREFUL = 1.0
 """Standard errors that are added to a slope."""
 _BATCH = 256
 
