@@ -49,7 +49,7 @@ models: $(VENV)/.dev
 	rm -rf build/good && mkdir -p build
 	$(BIN)/histwatch simulate --to-root build/good --run 1 --runs 24 --lumisections 4 --seed 7
 	rm -f config/models/*.onnx
-	$(BIN)/histwatch learn build/good --cumulative --output config/models
+	$(BIN)/histwatch learn build/good --cumulative --output config/models --flat
 
 docs: $(VENV)/.dev
 	$(BIN)/histwatch monitor --schema > config/monitor.schema.json

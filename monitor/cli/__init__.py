@@ -9,7 +9,20 @@ import sys
 
 import typer
 
-from monitor.cli import broker, demo, judge, learn, monitor, replay, simulate
+from monitor.cli import (
+    broker,
+    calibrate,
+    dataset,
+    demo,
+    evaluate,
+    judge,
+    learn,
+    models,
+    monitor,
+    replay,
+    simulate,
+    train,
+)
 from monitor.cli.terminal import complain
 from monitor.errors import HistwatchError
 
@@ -28,6 +41,11 @@ app.command("judge")(judge.judge)
 app.command("replay")(replay.replay)
 app.command("simulate")(simulate.simulate)
 app.command("learn")(learn.learn)
+app.command("dataset")(dataset.dataset)
+app.command("train")(train.train)
+app.command("calibrate")(calibrate.calibrate)
+app.add_typer(models.app, name="models")
+app.command("evaluate")(evaluate.evaluate)
 
 # typer brings its own copy of click, or uses the installed one, by version: this is the base class either way.
 _UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

@@ -1,4 +1,4 @@
-"""``histwatch learn``: models from recorded good runs."""
+"""``histwatch learn``: from recorded good runs to calibrated models in use, in one go."""
 
 from __future__ import annotations
 
@@ -7,95 +7,58 @@ from typing import Annotated
 
 import typer
 
+from monitor.cli.gather import Config, Flat, Least, Pattern, Rank, Seed, Select, Shadow, Version
 from monitor.cli.options import Cumulative
 
 
 def learn(
-    paths: Annotated[list[str], typer.Argument(help="Recorded good runs: files, folders or globs.", metavar="PATH...")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write the *.onnx files.")],
-    select: Annotated[
-        list[str] | None,
-        typer.Option("--select", metavar="GLOB", help="Only histograms whose path, or its last part, matches."),
-    ] = None,
-    pattern: Annotated[
-        list[str] | None,
-        typer.Option("--pattern", metavar="REGEX", help="How to find run, lumisection and path; see replay --help."),
-    ] = None,
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Recorded good runs: files, folders or globs; or a dataset.", metavar="PATH..."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of models; the version in it.")],
+    version: Version = None,
+    flat: Flat = False,
+    shadow: Shadow = False,
+    rank: Rank = None,
+    minimum: Least = 6,
+    seed: Seed = 0,
+    select: Select = None,
+    pattern: Pattern = None,
     cumulative: Cumulative = None,
-    rank: Annotated[
-        int | None, typer.Option(min=0, max=16, help="Modes of the autoencoder; default: as many as pay.")
-    ] = None,
-    version: Annotated[str, typer.Option(help="Version to write into the cards.")] = "1",
-    minimum: Annotated[
-        int, typer.Option(min=3, help="Least number of good intervals a histogram needs for a model.")
-    ] = 6,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Configuration; default: the shipped one.")
-    ] = None,
+    config: Config = None,
     json: Annotated[bool, typer.Option("--json", help="One model a line on stdout, as JSON.")] = False,
 ) -> int:
-    """Train one autoencoder per histogram and write it as ONNX with its card; exit 1 if some could not be made."""
-    from monitor.cli import common
-    from monitor.cli.terminal import complain, emit, progress, say
+    """Do what dataset, train and calibrate do, and use the new version; exit 1 if some models could not be made.
+
+    A quarter of the runs is held out to calibrate with; of fewer than 12 runs, all serve for both, crosswise.
+    """
+    from monitor.cli.calibrate import calibrate_with_bar, say_calibrated
+    from monitor.cli.gather import ENOUGH_RUNS, Asked, dataset_at, work
+    from monitor.cli.terminal import complain
+    from monitor.cli.train import place, say_trained, take_into_use, train_with_bar
     from monitor.errors import HistwatchError
-    from monitor.learn.autoencoder import train
-    from monitor.learn.models import model_file_name
-    from monitor.learn.recorded import gather_intervals
-    from monitor.service.build import build_catalogue, build_derivations
-    from monitor.source.naming import Naming
-    from monitor.source.recording import Recording
-    from monitor.window import Minimum
-    from producers.replay import Skips
+    from monitor.learn.splits import Split, parse_fractions
+    from monitor.learn.training import Recipe
+    from monitor.learn.versions import FLAT
 
-    settings, source = common.settings_at(config)
-    rules, _ = build_catalogue(
-        settings.model_copy(update={"models": settings.models.model_copy(update={"directory": None})}),
-        source.parent,
-        str(source),
-    )
+    def shares(runs: int) -> dict[Split, float]:
+        return parse_fractions(0.75, 0.25, 0.0) if runs >= ENOUGH_RUNS else parse_fractions(1.0, 0.0, 0.0)
 
-    def minimum_of(key: str) -> Minimum:
-        rule = rules[key].rule
-        return rule.minimum if rule else Minimum()
-
-    skips = Skips()
-    recording = Recording(
-        paths, naming=Naming(pattern or ()), select=select or (), cumulative=cumulative, on_skip=skips
-    )
-    refused: list[str] = []
-    written = 0
-    with progress(json) as bar:
-        intervals = gather_intervals(
-            bar.track(recording, total=len(recording), description="reading"),
-            minimum_of,
-            build_derivations(settings, str(source)),
-        )
+    asked = Asked(paths, select or (), pattern or (), cumulative, config, seed)
+    folder, name = place(output, version, flat, shadow)
+    with work(json) as at_work:
+        dataset = dataset_at(asked, shares, at_work)
+        recipe = Recipe(version=name, seed=seed, rank=rank, minimum=minimum)
+        trained = train_with_bar(dataset, folder, recipe, at_work, json)
         try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise HistwatchError(f"--output {output}: cannot be made, {error.strerror}") from error
-        for key, own in bar.track(sorted(intervals.items()), total=len(intervals), description="training"):
-            filled = [i for i in own if i.total > 0]
-            if len(filled) < minimum:
-                refused.append(f"{key}: {len(filled)} good intervals with content, {minimum} needed")
-                continue
-            try:
-                content, card = train(filled, name=model_file_name(key), version=version, rank=rank)
-            except HistwatchError as error:
-                refused.append(str(error))
-                continue
-            # Written whole or not at all: an interrupted run leaves no half model.
-            part = output / f".{card.name}.part"
-            try:
-                part.write_bytes(content)
-                part.replace(output / f"{card.name}.onnx")
-            except OSError as error:
-                raise HistwatchError(f"--output {output}: cannot be written to, {error.strerror}") from error
-            written += 1
-            if json:
-                emit({"model": card.name, "histograms": list(card.histogram_types), "references": card.references})
-    common.say_skips(skips)
-    for reason in refused:
-        complain(reason)
-    say(f"{written} models written to {output}")
-    return 1 if refused else 0
+            calibrated = calibrate_with_bar(dataset, output, FLAT if flat else name, None, seed, at_work)
+        except HistwatchError as error:
+            # Models without a promise are still models: the monitor says so wherever it matters.
+            calibrated = None
+            complain(f"not calibrated: {error}")
+    say_trained(trained, folder, json)
+    if calibrated is not None:
+        say_calibrated(calibrated, name, json)
+    take_into_use(output, FLAT if flat else name, active=not flat, shadow=shadow)
+    return 1 if trained.refused or calibrated is None else 0

@@ -63,6 +63,8 @@ def monitor(
             say("  neither models nor references: every histogram will be NO_MODEL")
         for model in daemon.models:
             say(f"  model {model.card.name} {model.card.version} for {', '.join(model.card.histogram_types)}")
+        for version, catalogue in daemon.shadows.items():
+            say(f"  in shadow: version {version}, {sum(1 for _ in catalogue.expectations())} models")
         budget = settings.budget
         say(f"  budget {budget.false_alarms_per_shift:g} false alarms in 8 h; thresholds of")
         for promise, number in sorted(daemon.catalogue.promises().items()):

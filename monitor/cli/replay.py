@@ -105,7 +105,7 @@ def replay(
         why = [f"no path matches {' or '.join(select)}"] if select else []
         why += [f"skipped: {skips.words()}"] if skips.counts else []
         raise SourceError(f"nothing to replay in {', '.join(paths)}: {'; '.join(why) or 'no ROOT file, no table'}")
-    _say_without_run([str(path) for path in recording.without_run])
+    say_without_run([str(path) for path in recording.without_run])
     started = time.monotonic()
     with interruptible() as stop:
         try:
@@ -168,7 +168,8 @@ def replay(
     return 0
 
 
-def _say_without_run(files: list[str]) -> None:
+def say_without_run(files: list[str]) -> None:
+    """Tell a person which files are in run 0 for want of a number, if any."""
     if files:
         more = f" (and {len(files) - 1} more files)" if len(files) > 1 else ""
         say(f"{files[0]}{more}: no run number in the names, taken as run 0; tell it with --pattern '(?P<run>[0-9]+)'")

@@ -45,7 +45,7 @@ class ModelSettings(_Frozen):
     """The ONNX models."""
 
     directory: str | None = "models"
-    """Folder of ``*.onnx``, relative to this file; null: no models."""
+    """Folder of ``*.onnx``, or of versions of them (docs/learning.md), relative to this file; null: no models."""
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads of one inference call."""
 
@@ -155,10 +155,10 @@ class TypeSettings(_Frozen):
     subsystem: Name = "unknown"
     """Label of its metrics; keep the number of different ones small."""
     detector: Name = "expectation"
-    """``expectation`` or ``dbscan``."""
+    """``expectation``, or another of docs/detectors.md."""
     thresholds: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    """Detector ``expectation``: ``bin`` and ``strip``, in standard deviations, instead of those that follow from the
-    budget."""
+    """Of the detector, see docs/detectors.md; ``expectation``: ``bin`` and ``strip``, in standard deviations, instead
+    of those that follow from the budget."""
     options: dict[str, float | int | str] = Field(default_factory=dict)
     """Of the detector, see docs/detectors.md; ``dbscan``: ``mode``, ``eps_threshold``, ``minpts``, ``min_samples``,
     ``backend``."""

@@ -60,6 +60,17 @@ class Card(BaseModel):
     exposure: Annotated[float, Field(gt=0)] = 1.0
     """Sum of their exposures in average lumisections."""
     training_runs: tuple[int, ...] = ()
+    """Runs it was given, those of `left_out_runs` among them."""
+    left_out: Annotated[int, Field(ge=0)] = 0
+    """Number of good intervals that nothing was learned of, because they differ from the others."""
+    left_out_runs: tuple[int, ...] = ()
+    """Runs of which at least one interval was left out."""
+    data: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """SHA-256 of the intervals it was given, see `monitor.learn.dataset.rows_digest`; empty: not known."""
+    rank: Annotated[int, Field(ge=0)] | None = None
+    """Modes of the autoencoder; None: not known, or not such a model."""
+    rank_asked: Annotated[int, Field(ge=0)] | None = None
+    """Modes that were asked for; None: as many as pay."""
     thresholds: dict[str, float] = Field(default_factory=dict)
     """Thresholds in standard deviations by shape (``bin``, ``strip``); configuration goes before them."""
     seed: int | None = None

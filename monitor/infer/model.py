@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnxruntime as ort
 
 from monitor.errors import ModelError
+from monitor.infer.calibration import Calibration
 from monitor.infer.card import METADATA_KEY, Card, parse_card
 from monitor.infer.reference import Reference, WindowScatter
 from monitor.infer.session import Opened, check_input, open_session
@@ -69,8 +72,14 @@ def load_model(content: bytes, file: str, threads: int = 1) -> Model:
     return model_of(open_session(content, file, threads))
 
 
-def model_of(opened: Opened) -> Model:
-    """Check an opened file against the contract and return it warm; raises as `load_model` does."""
+def model_of(opened: Opened, calibration: Calibration | None = None) -> Model:
+    """Check an opened file against the contract and return it warm; raises as `load_model` does.
+
+    Parameters
+    ----------
+    calibration
+        Of the models that it is one of; None: its thresholds promise nothing.
+    """
     file, session = opened.file, opened.session
     text = opened.metadata.get(METADATA_KEY)
     if text is None:
@@ -82,6 +91,9 @@ def model_of(opened: Opened) -> Model:
     check_input(opened, card.input, card.shape)
     _check_outputs(session, card, file)
     reference = _reference(session, card, file)
+    # What good maps showed is said in standard deviations from a rate; models in thesis B's scales know none.
+    if calibration is not None and card.normalisation == "exposure":
+        reference = replace(reference, pool=calibration.pools.get(reference.statistics))
     model = Model(file, card, session, reference)
     _check_run(model, file)
     return model

@@ -17,6 +17,7 @@ import monitor
 from monitor.errors import HistwatchError
 from monitor.infer import Card, Reference
 from monitor.infer.card import METADATA_KEY
+from monitor.learn.dataset import rows_digest
 from monitor.learn.lowrank import choose_rank, fit_modes, folds_of, held_out
 from monitor.learn.reference import learn_reference, rescattered
 from monitor.snapshot import AnyArray, FloatArray
@@ -55,6 +56,7 @@ def train(
     exposure = learned.exposures[list(learned.used)]
     scaled = maps / exposure.reshape(-1, *([1] * (maps.ndim - 1)))
     folds = folds_of([i.run for i, used in zip(filled, learned.used, strict=True) if used])
+    asked = rank
     if rank is None:
         rank = choose_rank(scaled, reference.rate, reference.live, folds)
     modes, scale = fit_modes(scaled, reference.rate, reference.live, rank)
@@ -79,6 +81,12 @@ def train(
         references=reference.references,
         exposure=reference.exposure,
         training_runs=tuple(sorted({i.run for i in filled})),
+        left_out=learned.used.count(False),
+        left_out_runs=tuple(sorted({i.run for i, used in zip(filled, learned.used, strict=True) if not used})),
+        data=rows_digest(filled),
+        # Without any, the graph has one of zeros.
+        rank=int(modes.any(axis=1).sum()),
+        rank_asked=asked,
         seed=seed,
         software=f"histwatch {monitor.__version__}",
     )
@@ -122,8 +130,12 @@ def write_onnx(reference: Reference, modes: FloatArray, scale: FloatArray, card:
     initializers = [
         constant(reference.rate, "rate_of_bins"),
         constant(reference.systematic, "systematic_of_bins"),
-        # Half precision halves the file, and three digits of a scatter are plenty.
-        *(numpy_helper.from_array(a.astype(np.float16), f"{name}_of_it") for name, a in halved.items()),
+        # Half precision halves the file, and three digits of a scatter are plenty; what is larger than it can hold, of
+        # windows where next to nothing is expected, is as good as infinite.
+        *(
+            numpy_helper.from_array(np.minimum(a, np.finfo(np.float16).max).astype(np.float16), f"{name}_of_it")
+            for name, a in halved.items()
+        ),
         *(constant(a, f"{name}_of_it") for name, a in more.items() if name not in halved),
         constant(scale, "scale"),
         constant(modes.T, "modes"),

@@ -84,10 +84,14 @@ class LowRank:
         self._rate, self._modes, self._scale = rate, modes, scale
 
     def predict(self, maps: AnyArray) -> AnyArray:
-        """Reconstruct maps per unit exposure. Shape: (maps, *shape), in and out."""
+        """Reconstruct maps per unit exposure, float32 as of a model. Shape: (maps, *shape), in and out."""
+        return self.reconstruct(maps).astype(np.float32)
+
+    def reconstruct(self, maps: AnyArray) -> FloatArray:
+        """Reconstruct maps per unit exposure, float64. Shape: (maps, *shape), in and out."""
         centred = ((maps - self._rate) / self._scale.reshape(self._rate.shape)).reshape(len(maps), -1)
         decoded = (centred @ self._modes.T @ self._modes) * self._scale
-        reconstructed: AnyArray = self._rate + decoded.reshape(maps.shape)
+        reconstructed: FloatArray = self._rate + decoded.reshape(maps.shape)
         return reconstructed
 
 
@@ -104,7 +108,7 @@ def held_out(maps: FloatArray, rate: FloatArray, live: np.ndarray, rank: int, fo
         return predicted
     for fold in np.unique(folds):
         out = folds == fold
-        predicted[out] = LowRank(rate, *fit_modes(maps[~out], rate, live, rank)).predict(maps[out])
+        predicted[out] = LowRank(rate, *fit_modes(maps[~out], rate, live, rank)).reconstruct(maps[out])
     return predicted
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from monitor.config import Settings
@@ -18,6 +18,7 @@ from monitor.infer.classifier import CLASSIFIER_KEY, classifier_of
 from monitor.infer.model import model_of
 from monitor.infer.session import Opened, open_session
 from monitor.judge import AdaptiveOptions, Catalogue, Rule
+from monitor.learn.versions import active_folder, folder_of, read_calibration, read_state
 from monitor.window import Derivation, Minimum
 
 log = logging.getLogger(__name__)
@@ -44,19 +45,40 @@ def build_catalogue(
     ConfigurationError, ModelError
         For a detector, option or model that cannot be used; nothing is skipped.
     """
-    opened = _open_all(settings, base)
-    models = [model_of(o) for o in opened if CLASSIFIER_KEY not in o.metadata]
+    folder = _folder(settings, base)
+    opened = [] if folder is None else _open_all(folder, settings.models.threads)
+    models = _models_of(opened, folder)
     classifiers = [classifier_of(o) for o in opened if CLASSIFIER_KEY in o.metadata]
     _refuse_doubles([*((m.card.name, m.file) for m in models), *((c.card.name, c.file) for c in classifiers)])
-    names = {m.card.name for m in models}
+    rules = _rules(settings, source, {m.card.name for m in models}, len(references or {}))
+    return Catalogue(rules, models, references, classifiers), models
+
+
+def build_shadows(settings: Settings, base: Path, source: str) -> dict[str, Catalogue]:
+    """Build rules and models of every version in shadow, by version; arguments and errors as of `build_catalogue`."""
+    if settings.models.directory is None:
+        return {}
+    directory = base / settings.models.directory
+    shadows = {}
+    for version in read_state(directory).shadow:
+        try:
+            models = load_version(folder_of(directory, version), settings.models.threads)
+        except ModelError as error:
+            raise ModelError(f"version {version} in shadow: {error}") from error
+        rules = _rules(settings, f"{source}, shadow version {version}", {m.card.name for m in models}, 0)
+        shadows[version] = Catalogue(rules, models)
+    return shadows
+
+
+def _rules(settings: Settings, source: str, names: Collection[str], references: int) -> list[Rule]:
     rules = []
     for number, one in enumerate(settings.types):
         where = f"{source}: types[{number}] ({one.name})"
         if one.model and one.model not in names:
             raise ConfigurationError(f"{where}: no model is named '{one.model}'; known are {', '.join(sorted(names))}")
-        known = len(names) + len(references or {})
-        rules.append(build_rule(one, where, settings.budget.chance(known, one.minimum_lumisections)))
-    return Catalogue(rules, models, references, classifiers), models
+        chance = settings.budget.chance(len(names) + references, one.minimum_lumisections)
+        rules.append(build_rule(one, where, chance))
+    return rules
 
 
 def build_rule(one: TypeSettings, where: str, chance: float) -> Rule:
@@ -116,7 +138,7 @@ def build_derivations(settings: Settings, source: str) -> tuple[Derivation, ...]
 
 
 def load_models(settings: Settings, base: Path) -> list[Model]:
-    """Load every ``*.onnx`` of the model folder that is no classifier, in the order of their names.
+    """Load every ``*.onnx`` of the active version that is no classifier, in the order of their names.
 
     Raises
     ------
@@ -125,18 +147,35 @@ def load_models(settings: Settings, base: Path) -> list[Model]:
     ConfigurationError
         If the folder does not exist.
     """
-    models = [model_of(o) for o in _open_all(settings, base) if CLASSIFIER_KEY not in o.metadata]
+    folder = _folder(settings, base)
+    return [] if folder is None else load_version(folder, settings.models.threads)
+
+
+def load_version(folder: Path, threads: int = 1) -> list[Model]:
+    """Load the models in one folder with the calibration beside them; raises as `load_models` does."""
+    models = _models_of(_open_all(folder, threads), folder)
     _refuse_doubles([(model.card.name, model.file) for model in models])
     return models
 
 
-def _open_all(settings: Settings, base: Path) -> list[Opened]:
-    """Open every ``*.onnx`` of the model folder, in the order of their names."""
+def _models_of(opened: Sequence[Opened], folder: Path | None) -> list[Model]:
+    calibration = None if folder is None else read_calibration(folder)
+    return [model_of(o, calibration) for o in opened if CLASSIFIER_KEY not in o.metadata]
+
+
+def _folder(settings: Settings, base: Path) -> Path | None:
+    """Return the folder of the active version; None for no models."""
     if settings.models.directory is None:
-        return []
-    folder = (base / settings.models.directory).resolve()
-    if not folder.is_dir():
-        raise ConfigurationError(f"models.directory: {folder} is no folder; null means no models")
+        return None
+    directory = (base / settings.models.directory).resolve()
+    if not directory.is_dir():
+        raise ConfigurationError(f"models.directory: {directory} is no folder; null means no models")
+    return active_folder(directory)
+
+
+def _open_all(folder: Path, threads: int) -> list[Opened]:
+    """Open every ``*.onnx`` of a folder, in the order of their names."""
+    folder = folder.resolve()
     opened: list[Opened] = []
     for file in sorted(folder.glob("*.onnx")):
         if not file.resolve().is_relative_to(folder):
@@ -145,7 +184,7 @@ def _open_all(settings: Settings, base: Path) -> list[Opened]:
             content = file.read_bytes()
         except OSError as error:
             raise ModelError(f"model {file.name}: cannot be read, {error.strerror}") from error
-        opened.append(open_session(content, file.name, settings.models.threads))
+        opened.append(open_session(content, file.name, threads))
     return opened
 
 

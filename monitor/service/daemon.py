@@ -19,7 +19,7 @@ from monitor.errors import SourceError
 from monitor.infer import Model
 from monitor.judge import Catalogue
 from monitor.service.allocator import keep_buffers
-from monitor.service.build import build_catalogue, build_derivations
+from monitor.service.build import build_catalogue, build_derivations, build_shadows
 from monitor.service.loop import Service
 from monitor.service.pipeline import Pipeline
 from monitor.service.warm import warm_up
@@ -64,6 +64,7 @@ class Daemon:
         self.catalogue: Catalogue
         self.models: list[Model]
         self.catalogue, self.models = build_catalogue(settings, source.parent, str(source), references)
+        self.shadows = build_shadows(settings, source.parent, str(source))
         self.metrics = Metrics(
             CollectorRegistry(),
             sorted({t.subsystem for t in settings.types} | {"unknown"}),
@@ -72,6 +73,8 @@ class Daemon:
         )
         for model in self.models:
             self.metrics.see_model(model.card.name, model.card.version)
+        for version in self.shadows:
+            self.metrics.see_shadow(version)
         self.pipeline = Pipeline(
             self.catalogue,
             Policy(settings.alarms.raise_after, settings.alarms.clear_after),
@@ -79,6 +82,7 @@ class Daemon:
             settings.service.max_window_mb * 1024**2,
             lambda stage, _error: self.metrics.see_error(stage),
             build_derivations(settings, str(source)),
+            self.shadows,
         )
         self._sinks = tuple(sinks)
         self.stop = threading.Event()
@@ -108,7 +112,8 @@ class Daemon:
         keep_buffers()
         # Kernels compile, or load from their cache, before the first message.
         warm_up()
-        self.catalogue.prepare()
+        for catalogue in (self.catalogue, *self.shadows.values()):
+            catalogue.prepare()
         # What was built until now stays: the collector need not look through it again with every batch.
         gc.collect()
         gc.freeze()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from monitor.alarm import Alarm, AlarmBook, Policy
 from monitor.decode import decode
 from monitor.errors import Reject
 from monitor.judge import Catalogue, Judge
+from monitor.service.shadow import Shadow
 from monitor.sinks.base import Outcome
 from monitor.source.record import Batch, Partition
 from monitor.window import Derivation, Deriver, Interval, Minimum, WindowStore
@@ -52,6 +53,8 @@ class Pipeline:
         Called with the stage and the exception when a stage fails on one message or group.
     derivations
         Histograms that are made of pairs of others. Both must come to this worker.
+    shadows
+        Rules and expectations of versions that are judged too, and only counted, by version.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Pipeline:
         max_window_bytes: int = 2 * 1024**3,
         on_error: Callable[[str, Exception], None] | None = None,
         derivations: Sequence[Derivation] = (),
+        shadows: Mapping[str, Catalogue] | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._policy = policy
@@ -69,6 +73,7 @@ class Pipeline:
         self._max_window_bytes = max_window_bytes
         self._on_error = on_error or (lambda _stage, _error: None)
         self._judge = Judge(catalogue, self._detector_failed)
+        self._shadows = tuple(Shadow(version, of, self._on_error) for version, of in (shadows or {}).items())
         self._states: dict[Partition, _State] = {}
         self._deriver = Deriver(derivations)
         self._derived: dict[tuple[Hashable, Hashable], _DerivedState] = {}
@@ -112,6 +117,8 @@ class Pipeline:
         outcome.judgements = self._judge.judge(intervals)
         for alarms, judgement in zip(books, outcome.judgements, strict=True):
             outcome.events += alarms.update(judgement)
+        for shadow in self._shadows:
+            outcome.shadows.update(shadow.judge(intervals, outcome.judgements))
         for state in self._states.values():
             outcome.window_events.update(state.windows.events)
             state.windows.events.clear()
@@ -140,6 +147,8 @@ class Pipeline:
                 forgotten.update(state.windows, (alarm.judgement.key for alarm in state.alarms.open_alarms()))
         if forgotten:
             self._judge.forget(forgotten)
+            for shadow in self._shadows:
+                shadow.forget(forgotten)
         return forgotten
 
     def open_alarms(self) -> list[Alarm]:

@@ -22,6 +22,8 @@ class Outcome:
     window_events: Counter[str] = field(default_factory=Counter)
     derive_events: Counter[str] = field(default_factory=Counter)
     """Derived histograms that were made, and why others were not: see `monitor.window.derive`."""
+    shadows: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Judgements of versions in shadow: version, its verdict, and that of the active version."""
     forgotten: set[str] = field(default_factory=set)
     """Histograms, ``stream/path``, whose windows and alarms went with their partition before this batch."""
     newest_ns: int = 0

@@ -7,6 +7,7 @@ import time
 from collections import Counter as Tally
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence, Set
+from itertools import product
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
@@ -23,7 +24,7 @@ from monitor.window import Deriver, WindowStore
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _RANK = {Severity.OK: 0, Severity.MINOR: 1, Severity.MAJOR: 2, Severity.INVALID: 3}
 _REMEMBERED = 200_000
-STAGES = ("decode", "detect")
+STAGES = ("decode", "detect", "shadow")
 PIPELINE_REASONS = frozenset({"corrupt_batch", "decoder_failed"})
 """Reasons for rejects besides those of the decoders."""
 
@@ -85,6 +86,11 @@ class Metrics:
             "false_alarms_promised", "False alarms that the budget allows the judgements made.", ("histogram_type",)
         )
         self.raised = counter("alarms_raised", "Alarms raised, true or false.", ("histogram_type",))
+        self.shadow_judgements = counter(
+            "shadow_judgements",
+            "Judgements of model versions in shadow, which never alarm, beside the active version's verdict.",
+            ("version", "verdict", "active_verdict"),
+        )
         self.errors = counter("processing_errors", "Failures of a stage, which are defects.", ("stage",))
         self.latency = Histogram(
             "end_to_end_latency_seconds",
@@ -211,6 +217,8 @@ class Metrics:
             self.window_events.labels(event).inc(number)
         for event, number in outcome.derive_events.items():
             self.derived.labels(event).inc(number)
+        for labels, number in outcome.shadows.items():
+            self.shadow_judgements.labels(*labels).inc(number)
         if not outcome.records:
             return
         self.batch.observe(outcome.records)
@@ -244,6 +252,12 @@ class Metrics:
     def see_model(self, name: str, version: str) -> None:
         """Name a loaded model."""
         self.model.labels(name, version).set(1)
+
+    def see_shadow(self, version: str) -> None:
+        """Name a version in shadow: its series exist from the start, at 0."""
+        judgements = [verdict.value for verdict in Verdict if verdict.is_judgement]
+        for verdict, active in product(judgements, judgements):
+            self.shadow_judgements.labels(version, verdict, active)
 
 
 class MetricsPage:

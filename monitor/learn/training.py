@@ -1,0 +1,201 @@
+"""From a dataset to the models of a version, and to its calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import monitor
+from monitor.detect.base import Expected
+from monitor.errors import HistwatchError
+from monitor.infer import Calibration, Card, Model, load_model
+from monitor.infer.calibration import ENOUGH
+from monitor.learn.autoencoder import train
+from monitor.learn.calibration import calibrate_models, cross_calibrate
+from monitor.learn.dataset import Dataset
+from monitor.learn.files import write_bytes
+from monitor.learn.models import model_file_name
+from monitor.learn.versions import CALIBRATION_FILE, VersionRecord, write_record
+from monitor.window import Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What is asked of a training."""
+
+    version: str
+    seed: int = 0
+    rank: int | None = None
+    """Modes of the autoencoder; None: as many as pay."""
+    minimum: int = 6
+    """Least number of good intervals with content that a histogram needs."""
+
+
+@dataclass(slots=True)
+class Trained:
+    """What came of a training."""
+
+    models: dict[str, Card] = field(default_factory=dict)
+    """By ``stream/path``."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Reasons, by ``stream/path``."""
+
+
+def train_version(
+    dataset: Dataset, folder: Path, recipe: Recipe, on_histogram: Callable[[str, Trained], None] = lambda *_: None
+) -> Trained:
+    """Train one model a histogram on the runs for training, and write them with a record of how they were made.
+
+    Every file is written whole or not at all, and the record last.
+
+    Parameters
+    ----------
+    on_histogram
+        Called with each ``stream/path`` when it is done, and all that came of the training so far.
+
+    Raises
+    ------
+    HistwatchError
+        If the folder cannot be written to, or no histogram could be learned from, with the first reason.
+    """
+    parts = dataset.part("train")
+    trained = Trained()
+    for key in dataset.intervals:
+        own = [i for i in parts.get(key, ()) if i.total > 0]
+        name = model_file_name(key)
+        try:
+            if len(own) < recipe.minimum:
+                raise HistwatchError(
+                    f"{key}: {len(own)} good intervals with content to train on, {recipe.minimum} needed"
+                )
+            content, card = train(own, name=name, version=recipe.version, rank=recipe.rank, seed=recipe.seed)
+            # A model that the monitor would refuse at its start is refused here, alone.
+            load_model(content, f"{name}.onnx")
+        except HistwatchError as error:
+            trained.refused[key] = str(error)
+        else:
+            write_bytes(folder / f"{name}.onnx", content)
+            trained.models[key] = card
+        on_histogram(key, trained)
+    if not trained.models:
+        first = next(iter(trained.refused.values()), "the dataset is empty")
+        raise HistwatchError(f"no model could be made of {len(dataset.intervals)} histograms; the first: {first}")
+    # A calibration of other models, in a folder that is trained anew, would promise what these do not keep.
+    (folder / CALIBRATION_FILE).unlink(missing_ok=True)
+    write_record(
+        folder,
+        VersionRecord(
+            version=recipe.version,
+            software=f"histwatch {monitor.__version__}",
+            dataset=dataset.digest,
+            seed=recipe.seed,
+            rank=recipe.rank,
+            minimum=recipe.minimum,
+            models=len(trained.models),
+            refused=trained.refused,
+        ),
+    )
+    return trained
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What came of a calibration."""
+
+    calibration: Calibration
+    crosswise: bool
+    """Whether the runs of the training served, by expectations of the other runs."""
+    without: tuple[str, ...]
+    """Histograms of the dataset, ``stream/path``, that have no model."""
+    seen: tuple[int, ...]
+    """Runs for calibration that were left out, because a model was trained on them."""
+
+    def words(self) -> list[str]:
+        """Return what stands behind the thresholds of each kind of statistics, for a person."""
+        how = "crosswise" if self.crosswise else "held out"
+        return [
+            f"{kind}: {pool.maps} good maps of {pool.histograms} histograms, {how}"
+            + ("" if pool.maps >= ENOUGH else f"; too few for a promise, {ENOUGH} needed")
+            for kind, pool in self.calibration.pools.items()
+        ]
+
+
+def calibrate_version(
+    dataset: Dataset,
+    models: Sequence[Model],
+    *,
+    seed: int = 0,
+    cross: bool | None = None,
+    on_histogram: Callable[[str], None] | None = None,
+) -> Calibrated:
+    """Learn from good maps how often good maps look how bad.
+
+    From the runs for calibration, without those that a model was trained on; where there are none, crosswise from the
+    runs for training: a part of them at a time is judged by expectations of the rest.
+
+    Parameters
+    ----------
+    models
+        Of the version; those in other scales than ``exposure`` are passed over.
+    cross
+        True or False: crosswise, or not, whatever there is.
+
+    Raises
+    ------
+    HistwatchError
+        If there is nothing to calibrate with, saying why.
+    """
+    by_key = {key: model for key in dataset.intervals if (model := _model_of(key, models)) is not None}
+    without = tuple(key for key in dataset.intervals if key not in by_key)
+    held: dict[str, list[Interval]] = {}
+    seen: set[int] = set()
+    for key, own in dataset.part("calibrate").items():
+        if key in by_key:
+            trained_on = set(by_key[key].card.training_runs)
+            seen |= {i.run for i in own} & trained_on
+            held[key] = [i for i in own if i.run not in trained_on and _fits(i, by_key[key])]
+    held = {key: own for key, own in held.items() if own}
+    crosswise = not held if cross is None else cross
+    if crosswise:
+        parts = _fitting(dataset.part("train"), by_key)
+        calibration = cross_calibrate(parts, seed=seed, on_histogram=on_histogram)
+    else:
+        expected = {key: Expected(by_key[key].reference, by_key[key]) for key in held}
+        calibration = calibrate_models(held, expected, seed=seed)
+    if not calibration.pools:
+        raise HistwatchError(_nothing(dataset, bool(by_key), crosswise, seen))
+    return Calibrated(calibration, crosswise, without, tuple(sorted(seen)))
+
+
+def _model_of(key: str, models: Sequence[Model]) -> Model | None:
+    """Return the model of a histogram, as the running monitor chooses it: an exact name goes before globs."""
+    usable = [m for m in models if m.card.normalisation == "exposure"]
+    exact = (m for m in usable if key in m.card.histogram_types)
+    return next(exact, next((m for m in usable if any(fnmatchcase(key, g) for g in m.card.histogram_types)), None))
+
+
+def _fitting(parts: Mapping[str, Sequence[Interval]], by_key: Mapping[str, Model]) -> dict[str, list[Interval]]:
+    fitting = {key: [i for i in own if _fits(i, by_key[key])] for key, own in parts.items() if key in by_key}
+    return {key: own for key, own in fitting.items() if own}
+
+
+def _fits(interval: Interval, model: Model) -> bool:
+    """Tell whether an interval can be compared with what a model expects."""
+    reference = model.reference
+    return (
+        interval.total > 0
+        and interval.contents.shape == reference.shape
+        and interval.kind.is_profile == reference.profile
+    )
+
+
+def _nothing(dataset: Dataset, models: bool, crosswise: bool, seen: set[int]) -> str:
+    if not models:
+        return f"nothing to calibrate with: none of its {len(dataset.intervals)} histograms has a model"
+    if crosswise:
+        runs = len(dataset.runs("train"))
+        return f"nothing to calibrate with: crosswise needs good intervals of two runs at least, there are {runs} runs"
+    why = f"; the models were trained on runs {', '.join(map(str, sorted(seen)))}" if seen else ""
+    return f"nothing to calibrate with: no held-out interval with content fits a model{why}"
