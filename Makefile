@@ -48,7 +48,7 @@ bench: $(VENV)/.dev
 models: $(VENV)/.dev
 	rm -rf build/good && mkdir -p build
 	$(BIN)/histwatch simulate --to-root build/good --run 1 --runs 24 --lumisections 4 --seed 7
-	rm -f config/models/*.onnx
+	rm -f config/models/*.onnx config/models/*.json
 	$(BIN)/histwatch learn build/good --cumulative --output config/models --flat
 
 docs: $(VENV)/.dev

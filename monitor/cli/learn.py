@@ -31,7 +31,7 @@ def learn(
 ) -> int:
     """Do what dataset, train and calibrate do, and use the new version; exit 1 if some models could not be made.
 
-    A quarter of the runs is held out to calibrate with; of fewer than 12 runs, all serve for both, crosswise.
+    A quarter of the runs is held out to calibrate with; of fewer than 40 runs, all serve for both, crosswise.
     """
     from monitor.cli.calibrate import calibrate_with_bar, say_calibrated
     from monitor.cli.gather import ENOUGH_RUNS, Asked, dataset_at, work

@@ -23,6 +23,8 @@ NOT_CALIBRATED_SIGMAS = 1.0
 are what most false alarms come from, and held-out maps raise that threshold by 0.8 to 1.4."""
 ENOUGH = 20
 """Good maps below which a tail promises nothing."""
+LEAST_DOUBT = 2.0
+"""Factor by which simulated good maps, however many, were found to differ from an extrapolated chance."""
 
 
 class Tail(BaseModel):
@@ -61,6 +63,18 @@ class Pool(BaseModel):
         """Least chance a map that was observed and not extrapolated; 1 where there are too few maps."""
         return 10.0 / self.maps if self.maps >= ENOUGH else 1.0
 
+    def doubt(self, chance: float) -> float:
+        """Return the factor by which false alarms may differ from a chance a map that is not observed.
+
+        One standard error of the slope of a scale's tail, 1/sqrt(n) of n maps beyond its start, is one of the exponent;
+        at least `LEAST_DOUBT`.
+        """
+        found = [
+            math.log(max(1.0, t.share * len(self.tails) / chance)) / math.sqrt(t.share * self.maps)
+            for t in self.tails.values()
+        ]
+        return max(LEAST_DOUBT, math.exp(min(max(found, default=0.0), 100.0)))
+
 
 class Calibration(BaseModel):
     """The tails of good maps, pooled over histograms of one kind of statistics."""
@@ -83,7 +97,7 @@ def promise_of(pool: Pool | None, chance: float) -> str:
         return f"observed on {pool.maps} held-out good maps"
     return (
         f"extrapolated by a factor {pool.observed / chance:.0f} beyond what {pool.maps} held-out good maps show; "
-        "good to a factor 2 to 5"
+        f"good to a factor {pool.doubt(chance):.0f}"
     )
 
 

@@ -153,7 +153,17 @@ def test_what_stands_behind_a_promise_is_said() -> None:
     assert promise_of(None, 1e-3) == "no promise: 0 held-out good maps, 20 needed"
     assert promise_of(pool_of(tail, maps=19), 1e-3) == "no promise: 19 held-out good maps, 20 needed"
     assert promise_of(pool_of(tail, maps=10_000), 1e-3) == "observed on 10000 held-out good maps"
-    assert "extrapolated by a factor 10 beyond what 1000" in promise_of(pool_of(tail, maps=1000), 1e-3)
+    assert promise_of(pool_of(tail, maps=1000), 1e-3) == (
+        "extrapolated by a factor 10 beyond what 1000 held-out good maps show; good to a factor 2"
+    )
+
+
+def test_fewer_maps_and_smaller_chances_leave_more_doubt() -> None:
+    tail = Tail(share=0.05, start=3.0, slope=1.2)
+    # 25 maps beyond the start: one standard error of 0.2 of the exponent, which is log(0.05 x scales / chance).
+    pool = pool_of(tail, maps=500)
+    assert pool.doubt(1e-5) == pytest.approx((0.05 * len(pool.tails) / 1e-5) ** 0.2)
+    assert pool.doubt(1e-6) > pool.doubt(1e-5) > pool_of(tail, maps=5000).doubt(1e-5) >= 2.0
 
 
 # Realised and promised

@@ -392,14 +392,25 @@ def test_learn_is_all_of_it(good: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert histwatch("learn", good, "-o", tmp_path / "models", "--json") == 0
     *models, summary = lines(capsys)
     assert len(models) == 3
-    assert (summary["event"], summary["version"], summary["crosswise"]) == ("calibrated", "1", False)
-    trained_on = set(card_of(next((tmp_path / "models" / "1").glob("*.onnx"))).training_runs)
-    assert 12 <= len(trained_on) < 24
-    assert summary["pools"]["profile"]["maps"] == 4 * (24 - len(trained_on))
+    assert (summary["event"], summary["version"], summary["crosswise"]) == ("calibrated", "1", True)
+    assert card_of(next((tmp_path / "models" / "1").glob("*.onnx"))).training_runs == tuple(range(1, 25))
+    assert summary["pools"]["profile"]["maps"] == 4 * 24
     assert histwatch("learn", good, "-o", tmp_path / "models") == 0
     assert read_state(tmp_path / "models") == VersionState(active="2")
     assert histwatch("learn", good, "-o", tmp_path / "models", "--shadow") == 0
     assert read_state(tmp_path / "models") == VersionState(active="2", shadow=("3",))
+
+
+def test_of_many_runs_a_quarter_is_held_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--runs", 40, "--lumisections", 2, "--select", "hit_time")
+    assert histwatch("simulate", "--to-root", tmp_path / "many", *asked) == 0
+    capsys.readouterr()
+    assert histwatch("learn", tmp_path / "many", "-o", tmp_path / "models", "--json") == 0
+    summary = lines(capsys)[-1]
+    assert not summary["crosswise"]
+    trained_on = set(card_of(next((tmp_path / "models" / "1").glob("*.onnx"))).training_runs)
+    assert 20 <= len(trained_on) < 40
+    assert summary["pools"]["counts"]["maps"] == 2 * (40 - len(trained_on))
 
 
 def test_few_runs_serve_for_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -422,7 +433,7 @@ def test_one_run_makes_models_without_a_promise(tmp_path: Path, capsys: pytest.C
 
 
 def test_learn_of_a_dataset_is_learn_of_its_runs(good: Path, tmp_path: Path) -> None:
-    shares = ["--train", 0.75, "--calibrate", 0.25, "--test", 0]
+    shares = ["--train", 1, "--calibrate", 0, "--test", 0]
     assert histwatch("dataset", good, "-o", tmp_path / "d.parquet", *shares) == 0
     for source, where in ((good, "a"), (tmp_path / "d.parquet", "b")):
         assert histwatch("learn", source, "-o", tmp_path / where) == 0
