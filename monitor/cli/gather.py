@@ -42,6 +42,15 @@ Version = Annotated[
     str | None, typer.Option(metavar="NAME", help="Name of the version; default: the next number.", show_default=False)
 ]
 Flat = Annotated[bool, typer.Option("--flat", help="Write into DIR itself, over what is there, not a version in it.")]
+Classify = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="For histograms whose path, or its last part, matches: train a classifier too, which says whether what"
+        " alarms is dead or hot, and how surely. 2-D counts only; a minute or two each.",
+        show_default=False,
+    ),
+]
 Shadow = Annotated[bool, typer.Option("--shadow", help="Put the version in shadow: judged, counted, never alarming.")]
 
 ENOUGH_RUNS = 40

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.gather import Config, Flat, Least, Pattern, Rank, Seed, Select, Shadow, Version
+from monitor.cli.gather import Classify, Config, Flat, Least, Pattern, Rank, Seed, Select, Shadow, Version
 from monitor.cli.options import Cumulative
 
 
@@ -21,6 +21,7 @@ def learn(
     flat: Flat = False,
     shadow: Shadow = False,
     rank: Rank = None,
+    classify: Classify = None,
     minimum: Least = 6,
     seed: Seed = 0,
     select: Select = None,
@@ -49,7 +50,7 @@ def learn(
     folder, name = place(output, version, flat, shadow)
     with work(json) as at_work:
         dataset = dataset_at(asked, shares, at_work)
-        recipe = Recipe(version=name, seed=seed, rank=rank, minimum=minimum)
+        recipe = Recipe(version=name, seed=seed, rank=rank, minimum=minimum, classify=tuple(classify or ()))
         trained = train_with_bar(dataset, folder, recipe, at_work, json)
         try:
             calibrated = calibrate_with_bar(dataset, output, FLAT if flat else name, None, seed, at_work)

@@ -28,6 +28,7 @@ def list_versions(
 ) -> int:
     """List versions, what is in them and which are in use."""
     from monitor.cli.terminal import emit, printable
+    from monitor.learn.models import CLASSIFIER_SUFFIX
     from monitor.learn.versions import (
         FLAT,
         folder_of,
@@ -45,13 +46,15 @@ def list_versions(
         record, calibration = read_record(folder), read_calibration(folder)
         use = "active" if version == state.active else "shadow" if version in state.shadow else ""
         maps = 0 if calibration is None else sum(pool.maps for pool in calibration.pools.values())
-        models = sum(1 for _ in folder.glob("*.onnx"))
+        classifiers = sum(1 for _ in folder.glob(f"*{CLASSIFIER_SUFFIX}.onnx"))
+        models = sum(1 for _ in folder.glob("*.onnx")) - classifiers
         if json:
             emit(
                 {
                     "version": version,
                     "use": use,
                     "models": models,
+                    "classifiers": classifiers,
                     "calibrated_with_maps": maps,
                     "record": None if record is None else record.model_dump(mode="json"),
                 }
@@ -61,7 +64,8 @@ def list_versions(
         if version == FLAT and not is_finished(folder):
             made = "the folder's own files"
         calibrated = f"calibrated with {maps} maps" if maps else "not calibrated"
-        typer.echo(printable(f"{version:12s}{use:8s}{models} models, {calibrated}; {made}"))
+        kinds = f"{classifiers} classifiers, " if classifiers else ""
+        typer.echo(printable(f"{version:12s}{use:8s}{models} models, {kinds}{calibrated}; {made}"))
     return 0
 
 

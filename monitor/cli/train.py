@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.cli.gather import Config, Flat, Least, Pattern, Rank, Seed, Select, Shadow, Version
+from monitor.cli.gather import Classify, Config, Flat, Least, Pattern, Rank, Seed, Select, Shadow, Version
 from monitor.cli.options import Cumulative
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from monitor.cli.gather import Work
     from monitor.learn.dataset import Dataset
     from monitor.learn.training import Recipe, Trained
@@ -26,6 +28,7 @@ def train(
     flat: Flat = False,
     shadow: Shadow = False,
     rank: Rank = None,
+    classify: Classify = None,
     minimum: Least = 6,
     seed: Seed = 0,
     select: Select = None,
@@ -48,7 +51,7 @@ def train(
     first = not versions_of(output) and not flat
     with work(json) as at_work:
         dataset = dataset_at(asked, lambda _runs: parse_fractions(1.0, 0.0, 0.0), at_work)
-        recipe = Recipe(version=name, seed=seed, rank=rank, minimum=minimum)
+        recipe = Recipe(version=name, seed=seed, rank=rank, minimum=minimum, classify=tuple(classify or ()))
         trained = train_with_bar(dataset, folder, recipe, at_work, json)
     say_trained(trained, folder, json)
     take_into_use(output, FLAT if flat else name, active=first, shadow=shadow)
@@ -83,9 +86,12 @@ def place(output: Path, version: str | None, flat: bool, shadow: bool) -> tuple[
 def train_with_bar(dataset: Dataset, folder: Path, recipe: Recipe, work: Work, json: bool) -> Trained:
     """Train a version; of an interrupted training, say what is left of it."""
     from monitor.cli.terminal import emit, say
+    from monitor.learn.thesis_a.results import Budget
     from monitor.learn.training import train_version
 
     done = 0
+    epochs: dict[str, TaskID] = {}
+    refused: set[str] = set()
     task = work.bar.add_task("training", total=len(dataset.intervals))
 
     def tell(key: str, so_far: Trained) -> None:
@@ -93,6 +99,9 @@ def train_with_bar(dataset: Dataset, folder: Path, recipe: Recipe, work: Work, j
         work.bar.advance(task)
         done = len(so_far.models)
         card = so_far.models.get(key)
+        kinds = so_far.classifiers.get(key)
+        if json and kinds is not None:
+            emit({"classifier": kinds.name, "version": kinds.version, "accuracy": kinds.accuracy})
         if json and card is not None:
             emit(
                 {
@@ -104,12 +113,21 @@ def train_with_bar(dataset: Dataset, folder: Path, recipe: Recipe, work: Work, j
                     "left_out_runs": list(card.left_out_runs),
                 }
             )
-        elif json:
-            emit({"refused": key, "reason": so_far.refused[key]})
+        if json:
+            for name, reason in so_far.refused.items():
+                if name not in refused:
+                    emit({"refused": name, "reason": reason})
+        refused.update(so_far.refused)
+        work.check()
+
+    def tell_epoch(key: str) -> None:
+        if key not in epochs:
+            epochs[key] = work.bar.add_task(f"classifier of {key}", total=Budget().epochs_ours)
+        work.bar.advance(epochs[key])
         work.check()
 
     try:
-        return train_version(dataset, folder, recipe, tell)
+        return train_version(dataset, folder, recipe, tell, tell_epoch)
     except KeyboardInterrupt:
         say(f"{done} of {len(dataset.intervals)} models are written to {folder}, each of them whole")
         raise
@@ -123,7 +141,8 @@ def say_trained(trained: Trained, folder: Path, json: bool) -> None:
         complain(reason)
     left_out = sum(card.left_out > 0 for card in trained.models.values())
     more = f"; of {left_out} some intervals were left out, see their cards" if left_out else ""
-    say(f"{len(trained.models)} models written to {folder}, {len(trained.refused)} refused{more}")
+    kinds = f", {len(trained.classifiers)} classifiers" if trained.classifiers else ""
+    say(f"{len(trained.models)} models{kinds} written to {folder}, {len(trained.refused)} refused{more}")
 
 
 def take_into_use(output: Path, version: str, *, active: bool, shadow: bool) -> None:

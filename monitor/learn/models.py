@@ -6,6 +6,8 @@ import hashlib
 import re
 
 _LONGEST = 80
+CLASSIFIER_SUFFIX = ".kinds"
+"""At the end of a classifier's name, after that of its histogram's model."""
 
 
 def model_file_name(key: str) -> str:

@@ -12,12 +12,14 @@ from monitor.detect.base import Expected
 from monitor.errors import HistwatchError
 from monitor.infer import Calibration, Card, Model, load_model
 from monitor.infer.calibration import ENOUGH
+from monitor.infer.classifier import ClassifierCard, load_classifier
 from monitor.learn.autoencoder import train
 from monitor.learn.calibration import calibrate_models, cross_calibrate
 from monitor.learn.dataset import Dataset
 from monitor.learn.files import write_bytes
-from monitor.learn.models import model_file_name
+from monitor.learn.models import CLASSIFIER_SUFFIX, model_file_name
 from monitor.learn.versions import CALIBRATION_FILE, VersionRecord, write_record
+from monitor.source.naming import matches
 from monitor.window import Interval
 
 
@@ -31,6 +33,10 @@ class Recipe:
     """Modes of the autoencoder; None: as many as pay."""
     minimum: int = 6
     """Least number of good intervals with content that a histogram needs."""
+    classify: tuple[str, ...] = ()
+    """Globs of ``stream/path``, or of its last part, of histograms that get a classifier (thesis A) too."""
+    classifier_scale: float = 1.0
+    """Multiple of the maps that classifiers are trained with; below 1 of the epochs too."""
 
 
 @dataclass(slots=True)
@@ -39,12 +45,18 @@ class Trained:
 
     models: dict[str, Card] = field(default_factory=dict)
     """By ``stream/path``."""
+    classifiers: dict[str, ClassifierCard] = field(default_factory=dict)
+    """By ``stream/path``."""
     refused: dict[str, str] = field(default_factory=dict)
     """Reasons, by ``stream/path``."""
 
 
 def train_version(
-    dataset: Dataset, folder: Path, recipe: Recipe, on_histogram: Callable[[str, Trained], None] = lambda *_: None
+    dataset: Dataset,
+    folder: Path,
+    recipe: Recipe,
+    on_histogram: Callable[[str, Trained], None] = lambda *_: None,
+    on_epoch: Callable[[str], None] = lambda _key: None,
 ) -> Trained:
     """Train one model a histogram on the runs for training, and write them with a record of how they were made.
 
@@ -54,6 +66,8 @@ def train_version(
     ----------
     on_histogram
         Called with each ``stream/path`` when it is done, and all that came of the training so far.
+    on_epoch
+        Called with a ``stream/path`` after each epoch of its classifier.
 
     Raises
     ------
@@ -78,6 +92,9 @@ def train_version(
         else:
             write_bytes(folder / f"{name}.onnx", content)
             trained.models[key] = card
+            # No globs at all would select everything.
+            if recipe.classify and matches(key, recipe.classify):
+                _classify(key, own, folder, recipe, trained, on_epoch)
         on_histogram(key, trained)
     if not trained.models:
         first = next(iter(trained.refused.values()), "the dataset is empty")
@@ -98,6 +115,36 @@ def train_version(
         ),
     )
     return trained
+
+
+def _classify(
+    key: str,
+    own: Sequence[Interval],
+    folder: Path,
+    recipe: Recipe,
+    trained: Trained,
+    on_epoch: Callable[[str], None],
+) -> None:
+    """Train and write the classifier of a histogram, or say why there is none."""
+    # Only where it is asked for: it needs a training framework that autoencoders do not.
+    from monitor.learn.thesis_a.classifier import make_classifier
+
+    name = f"{model_file_name(key)}{CLASSIFIER_SUFFIX}"
+    try:
+        content, card = make_classifier(
+            own,
+            name=name,
+            version=recipe.version,
+            seed=recipe.seed,
+            scale=recipe.classifier_scale,
+            on_epoch=lambda _epoch: on_epoch(key),
+        )
+        load_classifier(content, f"{name}.onnx")
+    except (HistwatchError, ValueError) as error:
+        trained.refused[f"classifier of {key}"] = str(error)
+        return
+    write_bytes(folder / f"{name}.onnx", content)
+    trained.classifiers[key] = card
 
 
 @dataclass(frozen=True, slots=True)

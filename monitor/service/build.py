@@ -14,7 +14,7 @@ from monitor.detect.registry import DETECTORS
 from monitor.detect.scan import WindowScan
 from monitor.errors import ConfigurationError, ModelError
 from monitor.infer import Model
-from monitor.infer.classifier import CLASSIFIER_KEY, classifier_of
+from monitor.infer.classifier import CLASSIFIER_KEY, Classifier, classifier_of
 from monitor.infer.model import model_of
 from monitor.infer.session import Opened, open_session
 from monitor.judge import AdaptiveOptions, Catalogue, Rule
@@ -46,10 +46,7 @@ def build_catalogue(
         For a detector, option or model that cannot be used; nothing is skipped.
     """
     folder = _folder(settings, base)
-    opened = [] if folder is None else _open_all(folder, settings.models.threads)
-    models = _models_of(opened, folder)
-    classifiers = [classifier_of(o) for o in opened if CLASSIFIER_KEY in o.metadata]
-    _refuse_doubles([*((m.card.name, m.file) for m in models), *((c.card.name, c.file) for c in classifiers)])
+    models, classifiers = ([], []) if folder is None else load_folder(folder, settings.models.threads)
     rules = _rules(settings, source, {m.card.name for m in models}, len(references or {}))
     return Catalogue(rules, models, references, classifiers), models
 
@@ -153,14 +150,17 @@ def load_models(settings: Settings, base: Path) -> list[Model]:
 
 def load_version(folder: Path, threads: int = 1) -> list[Model]:
     """Load the models in one folder with the calibration beside them; raises as `load_models` does."""
-    models = _models_of(_open_all(folder, threads), folder)
-    _refuse_doubles([(model.card.name, model.file) for model in models])
-    return models
+    return load_folder(folder, threads)[0]
 
 
-def _models_of(opened: Sequence[Opened], folder: Path | None) -> list[Model]:
-    calibration = None if folder is None else read_calibration(folder)
-    return [model_of(o, calibration) for o in opened if CLASSIFIER_KEY not in o.metadata]
+def load_folder(folder: Path, threads: int = 1) -> tuple[list[Model], list[Classifier]]:
+    """Load models, with the calibration beside them, and classifiers in one folder; raises as `load_models` does."""
+    opened = _open_all(folder, threads)
+    calibration = read_calibration(folder)
+    models = [model_of(o, calibration) for o in opened if CLASSIFIER_KEY not in o.metadata]
+    classifiers = [classifier_of(o) for o in opened if CLASSIFIER_KEY in o.metadata]
+    _refuse_doubles([*((m.card.name, m.file) for m in models), *((c.card.name, c.file) for c in classifiers)])
+    return models, classifiers
 
 
 def _folder(settings: Settings, base: Path) -> Path | None:

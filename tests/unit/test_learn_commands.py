@@ -25,12 +25,13 @@ from monitor.cli.gather import work
 from monitor.infer import Card, load_model
 from monitor.infer.card import METADATA_KEY, parse_card
 from monitor.learn.autoencoder import train, write_onnx
-from monitor.learn.dataset import rows_digest
+from monitor.learn.dataset import dataset_of, rows_digest
 from monitor.learn.models import model_file_name
 from monitor.learn.parquet import read_dataset
 from monitor.learn.reference import learn_reference
+from monitor.learn.training import Recipe, train_version
 from monitor.learn.versions import VersionState, read_calibration, read_record, read_state, versions_of
-from monitor.service.build import load_version
+from monitor.service.build import load_folder, load_version
 
 HISTWATCH = [sys.executable, "-m", "monitor.cli"]
 PAGE = Path(__file__).parents[2] / "docs" / "learning.md"
@@ -399,6 +400,28 @@ def test_learn_is_all_of_it(good: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert read_state(tmp_path / "models") == VersionState(active="2")
     assert histwatch("learn", good, "-o", tmp_path / "models", "--shadow") == 0
     assert read_state(tmp_path / "models") == VersionState(active="2", shadow=("3",))
+
+
+def test_classifiers_are_made_of_what_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flat = [replace(i, path="Ecal/Rates") for i in good_intervals(smooth_rate((40,), 300.0), 8)]
+    maps = good_intervals(smooth_rate((24, 16), 300.0), 8)
+    intervals = {own[0].key: own for own in (maps, flat, [replace(i, path="Ecal/Other") for i in maps])}
+    dataset = dataset_of(intervals, dict.fromkeys(range(1, 9), "train"))
+    recipe = Recipe(version="1", classify=("Occupancy", "cal/Ecal/Rates"), classifier_scale=0.05)
+    told: list[str] = []
+    trained = train_version(dataset, tmp_path / "1", recipe, on_epoch=told.append)
+    assert len(trained.models) == 3
+    assert trained.classifiers.keys() == set(told) == {"cal/Ecal/Occupancy"}
+    assert "two-dimensional maps of counts" in trained.refused.pop("classifier of cal/Ecal/Rates")
+    assert not trained.refused
+    models, (classifier,) = load_folder(tmp_path / "1")
+    assert len(models) == 3
+    assert classifier.card == trained.classifiers["cal/Ecal/Occupancy"]
+    assert histwatch("models", "list", "-d", tmp_path) == 0
+    assert "3 models, 1 classifiers, not calibrated" in capsys.readouterr().out
+    next((tmp_path / "1").glob("*.kinds.onnx")).write_bytes(b"damaged")
+    assert histwatch("models", "activate", "1", "-d", tmp_path) == 2
+    assert ".kinds.onnx" in capsys.readouterr().err
 
 
 def test_of_many_runs_a_quarter_is_held_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
