@@ -18,7 +18,9 @@ import numpy as np
 
 from monitor.errors import HistwatchError
 from monitor.infer import Reference, WindowScatter, windows_of
+from monitor.learn.differing import differing, winsorised
 from monitor.learn.fit import Fit, fit
+from monitor.learn.profiles import means_of
 from monitor.learn.scatter import ALONE_DEGREES, ALONE_SYSTEMATIC, Moderated, moderated
 from monitor.learn.statistics import Kind, recognise
 from monitor.snapshot import FloatArray
@@ -26,14 +28,6 @@ from monitor.window import Interval
 
 ALONE_COHERENT = 0.01
 """Relative scatter that the bins of a strip share where there is one reference."""
-DIFFERS = 6.5
-"""Standard deviations from which on a reference that differs from the others in a shape is bad."""
-_NOISE = 4.2
-"""Largest significance that tens of thousands of windows of a good map show."""
-_STANDS_OUT = 5.0
-"""How much more than a typical reference a bad one differs, beyond noise."""
-WINSOR = 3.0
-"""Standard deviations that a single bin counts for at most in that scan."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,11 +79,15 @@ def _learn_sums(contents: FloatArray, shape: tuple[int, ...], spans: FloatArray,
         fitted = fit(contents, shape, spans, bad)
         kind = _kind(contents, fitted)
         scales = _scatter_of(contents, fitted, kind, shape) if int(fitted.used.sum()) > 1 else []
-        worst = _differing(contents, fitted, kind, shape, scales)
-        # Half of the references must stay: where most differ there is no rest to differ from.
+        worst = None
+        if scales:
+            deviation, mu, statistical, _ = _compared(contents, fitted, kind, fitted.used)
+            limited = winsorised(deviation, np.sqrt(statistical + (scales[0].common * mu) ** 2))
+            worst = differing(limited, mu, statistical, fitted.leverage, scales, windows_of(shape))
+        # Two thirds of the references must stay: where many differ there is no rest to differ from.
         if worst is None or int(bad.sum()) + 1 > len(contents) // 3:
             break
-        bad[worst] = True
+        bad[np.flatnonzero(fitted.used)[worst]] = True
     reference = _assemble(contents, fitted, kind, shape, scales, name)
     return Learned(reference, tuple(bool(u) for u in fitted.used), fitted.exposure, fitted, kind)
 
@@ -192,80 +190,41 @@ def _compared(
     return deviation, mu, kind.variance(mu, mu.max(axis=1, keepdims=True)), fitted.weight[which]
 
 
-def _differing(
-    contents: FloatArray, fitted: Fit, kind: Kind, shape: tuple[int, ...], scales: Sequence[Moderated]
-) -> int | None:
-    """Return the reference that differs most from the others in a shape larger than a bin; None if none does."""
-    if int(fitted.used.sum()) < 3:
-        return None
-    windows = windows_of(shape)
-    deviation, mu, statistical, _ = _compared(contents, fitted, kind, fitted.used)
-    # A single noisy bin must not make a shape of its surroundings.
-    sigma = np.sqrt(statistical + (scales[0].common * mu) ** 2)
-    deviation = np.clip(deviation, -WINSOR * sigma, WINSOR * sigma)
-    most = np.zeros(len(deviation))
-    for k in range(1, len(windows.names)):
-        d, m, v = (windows.sums(plane, k) for plane in (deviation, mu, statistical))
-        # The pooled scatter, not a window's own: that one has learned the fault already.
-        variance = (v + (scales[k].common * m) ** 2) * (1.0 - fitted.leverage)[:, None]
-        z = np.where(variance > 1e-9 * variance.max(), np.abs(d) / np.sqrt(np.maximum(variance, 1e-300)), 0.0)
-        most = np.maximum(most, z.max(axis=1))
-    worst = int(np.argmax(most))
-    # Where all differ from each other, as when the beam changed among them, none is the bad one. A bad one of R
-    # pulls the common map, so that the others differ by 1 / (R - 1) of it.
-    others = max(0.0, float(np.median(most)) - _NOISE)
-    stands_out = most[worst] - _NOISE > min(_STANDS_OUT, 0.75 * (len(most) - 1)) * others
-    return int(np.flatnonzero(fitted.used)[worst]) if most[worst] > DIFFERS and stands_out else None
-
-
 def _learn_profile(
     filled: Sequence[Interval], contents: FloatArray, shape: tuple[int, ...], spans: FloatArray, name: str
 ) -> Learned:
     entries = np.stack([np.asarray(i.entries).ravel() for i in filled])
     own = np.stack([np.asarray(i.variances).ravel() for i in filled])
-    held = entries.sum(axis=0)
-    live = held > 0
-    mean = np.where(live, (entries * contents).sum(axis=0) / np.maximum(held, 1e-300), 0.0)
-    # n v is ROOT's biased variance of one entry; n - 1 of n degrees of freedom are left in it.
-    freedom = np.maximum(entries - 1.0, 0.0).sum(axis=0)
-    spread = np.sqrt((entries * entries * own).sum(axis=0) / np.maximum(freedom, 1.0))
-    systematic, coherent, degrees = np.full(mean.size, ALONE_SYSTEMATIC), ALONE_COHERENT, ALONE_DEGREES
-    scatter = None
-    usable = (entries > 0) & (spread > 0)
-    enough = live & (usable.sum(axis=0) >= 2) & (mean != 0)
-    if len(filled) > 1 and int(enough.sum()) >= 4:
-        windows = windows_of(shape)
-        mu = np.where(enough, np.abs(mean), 0.0)[None]
-        deviation = np.where(usable, contents - mean, 0.0) * np.sign(mean)
-        error = spread**2 / np.maximum(entries, 1.0)
-        leverage = np.full(len(filled), 1.0 / len(filled))
-        repeated = np.repeat(mu, len(filled), axis=0)
-        bins = moderated(deviation, repeated, error, leverage, usable.astype(float))
-        systematic, degrees = bins.relative, bins.degrees_of_freedom
-        # Weighted as the detector weights them, so that a window's sum is its best mean.
-        total = error + (systematic * mu) ** 2
-        weight = np.where(usable & enough, 1.0 / np.maximum(total, 1e-300), 0.0)
-        shared, degrees_of = [0.0], [degrees]
-        for k in range(1, len(windows.names)):
-            d, m, v = (windows.sums(plane, k) for plane in (weight * deviation, weight * mu, weight))
-            found = moderated(d, m, v, leverage, independent=windows.independent(k))
-            shared.append(found.common)
-            degrees_of.append(found.degrees_of_freedom)
-        scatter = WindowScatter(np.zeros(0, dtype=np.float32), tuple(shared), tuple(degrees_of))
+    used = np.ones(len(filled), dtype=bool)
+    while True:
+        means = means_of(contents[used], entries[used], own[used], shape)
+        # As of sums, two thirds must stay.
+        if means.worst is None or int((~used).sum()) + 1 > len(filled) // 3:
+            break
+        used[np.flatnonzero(used)[means.worst]] = False
+    coherent, scatter = ALONE_COHERENT, None
+    systematic, degrees = np.full(means.mean.size, ALONE_SYSTEMATIC), ALONE_DEGREES
+    if means.scales:
+        systematic, degrees = means.scales[0].relative, means.scales[0].degrees_of_freedom
+        shared = (0.0, *(s.common for s in means.scales[1:]))
+        scatter = WindowScatter(
+            np.zeros(0, dtype=np.float32), shared, tuple(s.degrees_of_freedom for s in means.scales)
+        )
         coherent = max(shared)
+    exposure = float(spans[used].sum())
     reference = Reference(
         name=name,
         profile=True,
-        rate=mean.reshape(shape),
+        rate=means.mean.reshape(shape),
         systematic=systematic.reshape(shape),
-        spread=spread.reshape(shape),
-        occupancy=(held / spans.sum()).reshape(shape),
-        live=live.reshape(shape),
+        spread=means.spread.reshape(shape),
+        occupancy=(means.held / exposure).reshape(shape),
+        live=(means.held > 0).reshape(shape),
         coherent=coherent,
         scatter=scatter,
         statistics="profile",
         degrees_of_freedom=degrees,
-        references=len(filled),
-        exposure=float(spans.sum()),
+        references=int(used.sum()),
+        exposure=exposure,
     )
-    return Learned(reference, (True,) * len(filled), np.ones(len(filled)))
+    return Learned(reference, tuple(used.tolist()), np.ones(len(filled)))

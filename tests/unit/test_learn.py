@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import (
@@ -25,6 +27,7 @@ from monitor.learn.lowrank import fit_modes
 from monitor.learn.models import model_file_name
 from monitor.learn.recorded import gather_intervals, learn_expectations
 from monitor.learn.reference import ALONE_SYSTEMATIC, learn_reference
+from monitor.learn.toys import thesis_types
 from monitor.snapshot import FloatArray, Kind
 from monitor.window import Interval, Minimum
 
@@ -168,6 +171,38 @@ def test_profiles_weigh_means_by_their_entries() -> None:
     np.testing.assert_allclose(reference.spread, 5.0, rtol=0.01)
     assert reference.profile
     assert not reference.counts
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.1, 3.0])
+@pytest.mark.parametrize("references", [3, 6, 12])
+def test_a_bad_reference_of_a_profile_is_left_out(factor: float, references: int) -> None:
+    toy = thesis_types()[-1]
+    assert toy.profile
+    good = toy.draw_many(references, references)
+    assert all(learn_reference(good, "test").used)
+    contents = good[1].contents.copy()
+    contents[:, 20:26] *= factor
+    learned = learn_reference([good[0], replace(good[1], contents=contents), *good[2:]], "test")
+    assert learned.used == tuple(n != 1 for n in range(references))
+    assert learned.reference.references == references - 1
+    clean = reference_of([g for n, g in enumerate(good) if n != 1])
+    assert np.allclose(learned.reference.rate, clean.rate)
+
+
+def test_few_entries_say_little_of_a_profile_s_spread() -> None:
+    """One reference of which most bins hold a few entries is worth what its entries are worth."""
+    toy = next(t for t in thesis_types() if t.profile)
+    rng = np.random.default_rng(5)
+    thin = learn_reference([toy.draw(rng, 0.1)], "test")
+    assert np.median(thin.reference.occupancy) < 15  # type: ignore[arg-type]
+    thick = learn_reference([toy.draw(rng, 30.0)], "test").reference
+    live = thin.reference.live & thick.live
+    ratio = thin.reference.spread[live] / thick.spread[live]  # type: ignore[index]
+    assert 0.9 < np.median(ratio) < 1.1
+    assert np.quantile(ratio, 0.01) > 0.5
+    good = [toy.draw(rng, 1.0) for _ in range(6)]
+    found = ExpectationDetector().judge(good, [Expected(thin.reference)] * 6)
+    assert not any(f.shapes for f in found)
 
 
 def test_bins_of_a_profile_without_entries_are_not_live() -> None:
