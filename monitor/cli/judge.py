@@ -30,15 +30,18 @@ def judge(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Configuration; default: the shipped one.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One verdict a line on stdout, as JSON.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One verdict a line on stdout, as JSON; last, what was skipped.")
+    ] = False,
 ) -> int:
-    """Judge recorded histograms without Kafka, one verdict each; exit 0 if none is bad, 1 if some are."""
+    """Judge recorded histograms without Kafka, one verdict each; exit 1 if some are bad or damaged, else 0."""
     from monitor.cli import common
     from monitor.cli.terminal import emit, printable, progress, say
     from monitor.errors import SourceError
     from monitor.service.build import build_catalogue, build_derivations
     from monitor.service.files import judge_snapshots
     from monitor.source.naming import Naming
+    from monitor.source.recorded_file import NOT_MEANT
     from monitor.source.recording import Recording
     from monitor.verdict import Verdict
     from monitor.window import Deriver
@@ -71,6 +74,9 @@ def judge(
                 )
                 typer.echo(printable(f"{judgement.verdict.value:8s}{when}  {judgement.key}: {judgement.reason}"))
     common.say_skips(skips)
+    damaged = sum(n for reason, n in skips.counts.items() if reason not in NOT_MEANT)
+    if json and skips.counts:
+        emit({"event": "skipped", "reasons": skips.record()})
     if derivations:
         deriver.finish()
         made = deriver.events.pop("derived")
@@ -82,4 +88,4 @@ def judge(
         raise SourceError("none of these histograms is in the references: their paths differ, or their streams do")
     summary = common.count_words((v.value, counts[v]) for v in Verdict)
     say(f"{counts.total()} histograms judged: {summary}" if counts else "no histogram found to judge")
-    return 1 if counts[Verdict.BAD] or counts[Verdict.ERROR] else 0
+    return 1 if counts[Verdict.BAD] or counts[Verdict.ERROR] or damaged else 0

@@ -21,6 +21,10 @@ WIDE = 1.5
 MAX_SHAPES = 24
 MANY_SHAPES, MANY_BINS = 12, 0.05
 """Shapes, or share of bins, beyond which a map that is too wide has another pattern rather than faults."""
+LEAST_LEFT = 4
+"""Bins that must not be wrong for the exposure to be fitted to them."""
+MOSTLY_DEAD = 0.25
+"""Share of bins at zero from which on they are taken out first: they would make the rest look wide, or hot."""
 _ROUNDS = 8
 _NEARLY = 0.7
 _NARROW, _NARROWEST = 0.7, 0.05
@@ -61,6 +65,7 @@ class Closer:
         self._low_area, self._high_area = np.zeros((2, bins), dtype=bool)
         """Where low and high bins are one shape if they touch."""
         self._scatter = 1.0
+        self._exposure = 1.0
         self._found = np.zeros(bins)
         """Significance of the window that found each bin."""
 
@@ -72,6 +77,9 @@ class Closer:
         missing = missing_entries(self._reference, self._interval, limits.single)
         self._low |= missing < 0
         self._found += missing
+        silent = self._silent(planes, 1.0)
+        if int(silent.sum()) > MOSTLY_DEAD * int(planes.judged.sum()):
+            self._low |= silent
         penalty = 2.0 * np.log(self._windows.counts)
         width, first = 1.0, np.zeros(len(self._windows.names))
         if self._high.any() or self._low.any():
@@ -117,6 +125,11 @@ class Closer:
                 warning += f", and {changed} of them differ in {len(shapes)} places: its pattern has changed"
                 shapes = [s for s in shapes if s.sign == "dead"]
         score = float(np.abs(first).max(initial=0.0))
+        if not shapes and not warning and bool((np.abs(first) >= limits.sigmas).any()):
+            warning = (
+                f"the map differs from its reference by {score:.1f} standard deviations, but not in a part that can be "
+                "named: too little of it agrees on an exposure"
+            )
         return Finding(
             bad=bool(shapes),
             score=max([score, *(abs(s.significance) for s in shapes)]),
@@ -166,9 +179,13 @@ class Closer:
     def _fit(self) -> Planes:
         """Fit exposure and expected map without the bins that are wrong."""
         reference, wrong = self._reference, self._low | self._high
-        exposure = 1.0
         if not reference.profile:
             exposure = reference.exposure_of(self._contents, wrong)
+            # A few bins, or silent ones, cannot say how much there should be.
+            left = int((reference.live.ravel() & ~wrong).sum())
+            if not wrong.any() or (left >= LEAST_LEFT and exposure > 0):
+                self._exposure = exposure
+        exposure = self._exposure
         if self._expected.predictor is not None and exposure > 0:
             # What is wrong must not teach the model: show it what it expects there, until that stands still.
             for _ in range(_ROUNDS if wrong.any() else 1):

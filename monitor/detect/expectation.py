@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from weakref import WeakKeyDictionary
 
@@ -24,6 +25,8 @@ from monitor.window import Interval
 THRESHOLDS = ("bin", "strip")
 MOST_SUPPORT = 3.0
 """Standard deviations that neighbours add to a bin's score at most."""
+_AGREE = 3.0
+"""Standard deviations of a correlation from which on neighbours are believed, and wholly from twice as many."""
 _CLOSE_IN_TAILS = 1.5
 """Standard deviations from which on tails of good maps are looked at: the most extreme of a few windows is not far."""
 _SAMPLE = 1500
@@ -210,19 +213,25 @@ class ExpectationDetector:
 def supported(z: FloatArray) -> FloatArray:
     """Return |z| and what neighbours on both sides, along one axis, add to it. Shape: the histogram's, in and out.
 
-    Faults of a detector lie side by side: two neighbours that deviate in the same direction make a bin more suspect,
-    by the mean of their significances, but at most by its own, so that a good bin beside a fault stays good, and by
-    `MOST_SUPPORT`.
+    Faults of a detector may lie side by side: two neighbours that deviate in the same direction make a bin more
+    suspect, by the mean of their significances, but at most by its own, so that a good bin beside a fault stays good,
+    and by `MOST_SUPPORT`. Whether they do is asked of the map: where neighbours along an axis agree no more than by
+    chance, its faults are single bins, and to believe neighbours would only lift good ones.
     """
     own = np.abs(z)
     support = np.zeros_like(own)
+    limited = np.clip(z, -MOST_SUPPORT, MOST_SUPPORT)
+    squares = float((limited**2).sum())
     for axis in range(z.ndim):
-        width = [(1, 1) if a == axis else (0, 0) for a in range(z.ndim)]
-        padded = np.pad(z, width)
         count = z.shape[axis]
-        before = np.take(padded, np.arange(count), axis=axis)
-        after = np.take(padded, np.arange(2, count + 2), axis=axis)
-        support = np.maximum(support, np.sign(z) * (before + after) / 2.0)
+        if count < 3 or squares == 0.0:
+            continue
+        first, second = (np.take(limited, np.arange(n, count - 1 + n), axis=axis) for n in (0, 1))
+        agreement = float((first * second).sum()) / squares * math.sqrt(np.count_nonzero(z))
+        believed = min(1.0, max(0.0, agreement / _AGREE - 1.0))
+        padded = np.pad(z, [(1, 1) if a == axis else (0, 0) for a in range(z.ndim)])
+        before, after = (np.take(padded, np.arange(n, count + n), axis=axis) for n in (0, 2))
+        support = np.maximum(support, believed * np.sign(z) * (before + after) / 2.0)
     scores: FloatArray = own + np.minimum(np.minimum(own, support), MOST_SUPPORT)
     return scores
 

@@ -70,7 +70,11 @@ def _span(first: int, last: int) -> str:
 
 
 def _percent(change: float) -> str:
-    return "none, too few entries" if change > _NO_CHANGE else f"{100 * change:.2g} %"
+    if change > _NO_CHANGE:
+        return "none, too few entries"
+    if change >= 1.0:
+        return f"{100 * change:.0f} %, hardly even a dead one"
+    return f"{100 * change:.2g} %"
 
 
 def _number(value: float) -> str:

@@ -31,6 +31,9 @@ from typing import Protocol
 from monitor.decode.validate import MAX_VALUE
 from monitor.snapshot import AnyArray, Axis, Kind
 
+NOT_MEANT = frozenset({"graph", "tree", "three_dimensional", "other_class", "unsupported_file", "no_histograms"})
+"""Reasons to skip what is no histogram that can be judged; all other reasons speak of one that is damaged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Skip:

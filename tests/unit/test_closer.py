@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from faultmaps import Fault, expected_of, judge, mask_of, names, truth_of, with_faults
 
-from monitor.learn.toys import Toy
+from monitor.detect.base import Expected
+from monitor.learn.reference import learn_reference
+from monitor.learn.toys import Toy, interval_of
+from monitor.snapshot import FloatArray
+from monitor.window import Interval
 
 SHAPE = (48, 32)
 
@@ -234,3 +238,40 @@ def test_missing_entries_of_a_profile_are_dead(where: object, references: int) -
     assert sparse.entries is not None
     sparse.entries[where] = 0.0  # type: ignore[index]
     assert not any(s.sign == "dead" for s in judge(sparse, expected_of(toy, references)).shapes)
+
+
+@pytest.mark.parametrize("live", [2, 3, 4, 6, 8, 20])
+@pytest.mark.parametrize("counts", [True, False], ids=["counts", "rates"])
+def test_a_map_of_few_bins_all_of_which_changed_is_never_good(live: int, counts: bool) -> None:
+    """There is no rest to take the exposure from."""
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        rate = rng.uniform(0.8, 1.2, live) * 1e5
+
+        def draw(factor: FloatArray | float = 1.0, run: int = 1, rate: FloatArray = rate, rng=rng) -> Interval:  # type: ignore[no-untyped-def]
+            contents = np.zeros((10, 24))
+            values = rate * factor * (1.0 + 1e-3 * rng.standard_normal(rate.size))
+            contents[4, : rate.size] = rng.poisson(values) if counts else values
+            return interval_of(contents, run=run)
+
+        expected = Expected(learn_reference([draw(run=r) for r in range(6)], "test").reference)
+        factor = np.where(np.arange(live) % 2, 4.0, 0.3) * rng.uniform(0.9, 1.1, live)
+        finding = judge(draw(factor, 99), expected)
+        assert finding.exposure > 0
+        assert finding.bad or finding.warning
+
+
+@pytest.mark.parametrize("alive", [1, 2, 5, 12])
+@pytest.mark.parametrize("references", [3, 10])
+def test_of_a_map_that_is_mostly_dead_the_dead_part_is_named(alive: int, references: int) -> None:
+    toy = toy_of(2000.0)
+    expected = expected_of(toy, references)
+    for seed in range(10):
+        contents = np.random.default_rng(seed).poisson(2.0 * toy.rate).astype(float)
+        whole = expected.reference.exposure_of(contents.ravel())
+        contents[alive:, :] = 0.0
+        finding = judge(interval_of(contents), expected)
+        assert finding.bad
+        assert {s.sign for s in finding.shapes} == {"dead"}
+        assert (mask_of(finding, SHAPE) == (toy.rate > 0) & (contents == 0)).all()
+        assert finding.exposure == pytest.approx(whole, rel=0.05)

@@ -23,7 +23,7 @@ from helpers import (
 )
 
 from monitor.detect.base import Expected, Settings
-from monitor.detect.expectation import ExpectationDetector
+from monitor.detect.expectation import MOST_SUPPORT, ExpectationDetector, supported
 from monitor.snapshot import AnyArray, FloatArray, Kind
 
 
@@ -243,3 +243,19 @@ def test_good_maps_of_any_exposure_are_silent() -> None:
     good = [i for n, e in enumerate((0.05, 0.2, 1.0, 20.0)) for i in good_intervals(rate * e, 25, seed=n)]
     found = ExpectationDetector().judge(good, [expect(rate, exposure=1e6, references=100)] * len(good))
     assert [f.shapes for f in found if f.bad] == []
+
+
+def test_neighbours_are_believed_only_where_faults_lie_side_by_side() -> None:
+    for seed in range(20):
+        z = np.random.default_rng(seed).standard_normal((60, 40))
+        z[::6, ::5] = -8.0
+        apart = supported(z)
+        assert (apart - np.abs(z)).mean() < 0.02
+        z[10:25, 5:20] += 1.5
+        together = supported(z)
+        inside = np.s_[11:24, 6:19]
+        assert (together - np.abs(z))[inside].mean() > 0.2
+        assert (together >= np.abs(z)).all()
+        assert (together <= np.abs(z) + np.minimum(np.abs(z), MOST_SUPPORT)).all()
+    assert not supported(np.zeros((3, 3))).any()
+    assert supported(np.array([5.0])).tolist() == [5.0]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import uproot
 
+from monitor.cli import main
 from monitor.errors import SourceError
 from monitor.snapshot import Snapshot
 from monitor.source.files import find_files
@@ -130,3 +134,23 @@ def test_bad_tables_are_named(tmp_path: Path, text: bytes, reason: str) -> None:
     snapshots, skips = read(path)
     assert not snapshots
     assert [(skip.reason, skip.file) for skip in skips] == [(reason, path)]
+
+
+def test_a_damaged_histogram_is_not_judged_and_not_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, edges = np.arange(100.0, 200.0), np.arange(101.0)
+    for run, contents in ((1, good), (2, np.where(good == 150.0, np.nan, good))):
+        with uproot.recreate(tmp_path / f"Run{run}.root") as file:
+            file["whole"] = (good, edges)
+            file["torn"] = (contents, edges)
+    first, second = (tmp_path / f"Run{run}.root" for run in (1, 2))
+    codes = []
+    for judged in (first, second):
+        with pytest.raises(SystemExit) as ended:
+            main(["judge", str(judged), "--reference", str(first), "--json"])
+        codes.append(ended.value.code)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert codes == [0, 1]
+    assert [line.get("path") for line in lines] == ["torn", "whole", "whole", None]
+    assert lines[-1] == {"event": "skipped", "reasons": {"not_finite": {"count": 1, "names": ["Run2.root:torn"]}}}
