@@ -246,16 +246,17 @@ def test_good_maps_of_any_exposure_are_silent() -> None:
 
 
 def test_neighbours_are_believed_only_where_faults_lie_side_by_side() -> None:
+    lifted = []
     for seed in range(20):
         z = np.random.default_rng(seed).standard_normal((60, 40))
         z[::6, ::5] = -8.0
-        apart = supported(z)
-        assert (apart - np.abs(z)).mean() < 0.02
+        lifted.append(float((supported(z) - np.abs(z)).mean()))
         z[10:25, 5:20] += 1.5
         together = supported(z)
         inside = np.s_[11:24, 6:19]
         assert (together - np.abs(z))[inside].mean() > 0.2
         assert (together >= np.abs(z)).all()
         assert (together <= np.abs(z) + np.minimum(np.abs(z), MOST_SUPPORT)).all()
+    assert np.mean(lifted) < 0.005
     assert not supported(np.zeros((3, 3))).any()
     assert supported(np.array([5.0])).tolist() == [5.0]
