@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,20 +19,40 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from monitor.cli import main
+from monitor.detect.base import Expected, Settings
+from monitor.detect.registry import DETECTORS
 from monitor.errors import HistwatchError
 from monitor.learn.evaluate import ecal, endcaps, measure, real_maps
+from monitor.learn.evaluate import spoiled as injected
 from monitor.learn.evaluate.baselines import IsolationForest, Pca
 from monitor.learn.evaluate.certified import Labels, near_places, read_labels
+from monitor.learn.evaluate.discoveries import discoveries, together
+from monitor.learn.evaluate.ecal import DETECTORS as DETECTORS_OF_ECAL
 from monitor.learn.evaluate.false_alarms import ratio_interval
+from monitor.learn.evaluate.gathered import gather
+from monitor.learn.evaluate.looks import looks_of
 from monitor.learn.evaluate.own import split_good
+from monitor.learn.evaluate.refused import LEFT_OUT, NOT_MADE, REASON, Refusals, measured, not_measured
 from monitor.learn.evaluate.report import write_report
-from monitor.learn.evaluate.roc import area, area_of_bins, area_of_maps, curve
+from monitor.learn.evaluate.roc import Area, area, area_of_bins, area_of_maps, area_of_single_bins, curve, redraw
 from monitor.learn.evaluate.rows import Row
-from monitor.learn.evaluate.scorers import Scored, choose, known_names, make_scorer
+from monitor.learn.evaluate.scorers import (
+    CLASSIFIERS,
+    DetectorScorer,
+    Scored,
+    choose,
+    expectation_of,
+    known_names,
+    make_scorer,
+)
 from monitor.learn.evaluate.simultaneous import KINDS, figures_of, place, spoiled
 from monitor.learn.evaluate.suite import SUITES, Options, suite_named
-from monitor.learn.evaluate.thesis_a import class_of
+from monitor.learn.evaluate.tables import auc_by_type
+from monitor.learn.evaluate.thesis_a import REPORT, class_of
 from monitor.learn.evaluate.thesis_b import FAULTS, draw_maps, single_bin_limit, spread_at
+from monitor.learn.evaluate.trial import PEERS
+from monitor.learn.reference import learn_reference
+from monitor.learn.thesis_a.networks import CLASSIFIERS as STUDIED
 from monitor.learn.toys import Toy, interval_of
 from monitor.verdict import Shape
 
@@ -132,6 +153,19 @@ def test_limit_of_single_bins_is_what_simulation_gives() -> None:
     assert single_bin_limit((1.0, 1.5)) == pytest.approx(area(good, bad), abs=2e-3)
 
 
+def test_limit_of_single_bins_holds_for_those_that_are_ever_filled() -> None:
+    toy = Toy(name="t", mean=2000.0, seed=4)
+    _, bad = draw_maps(toy, 6, 1)
+    rng = np.random.default_rng([1, toy.seed, 51])
+    exposures = np.maximum(0.1, 1.0 + toy.exposure_spread * rng.standard_normal(12))[6:]
+    filled, found = toy.rate > 0, []
+    for (interval, truth), exposure in zip(bad[FAULTS[2].name], exposures, strict=True):
+        # The truth itself, bin by bin.
+        z = np.abs(interval.contents - exposure * toy.rate)[filled] / spread_at(toy, exposure)[filled]
+        found.append(area(z[~truth[filled]], z[truth[filled]]))
+    assert np.mean(found) == pytest.approx(FAULTS[2].peer_value, abs=2e-3)
+
+
 # Baselines and scorers
 
 
@@ -144,11 +178,11 @@ def test_a_baseline_finds_a_tripled_bin_and_repeats_itself(baseline: Any) -> Non
     contents[at] *= 3.0
     bad = replace(good, contents=contents)
     learned = baseline(references, seed=1)
-    scores = learned.bin_scores(bad)
+    (scores,) = learned.bin_scores([bad])
     assert scores.shape == contents.shape
     assert scores[at] == scores.max()
     assert learned.score(bad) > learned.score(good)
-    assert np.array_equal(scores, baseline(references, seed=1).bin_scores(bad))
+    assert np.array_equal(scores, baseline(references, seed=1).bin_scores([bad])[0])
 
 
 def test_pca_takes_what_its_modes_explain() -> None:
@@ -165,19 +199,20 @@ def test_pca_of_references_that_are_all_alike_is_the_distance_to_them() -> None:
     one = np.full((4, 3), 2000.0)
     other = one.copy()
     other[1, 2] = 0.0
-    scores = Pca([interval_of(one)] * 4).bin_scores(interval_of(other))
+    (scores,) = Pca([interval_of(one)] * 4).bin_scores([interval_of(other)])
     assert scores[1, 2] == scores.max() > 0.0
 
 
 def test_pca_of_one_reference_is_the_distance_to_it() -> None:
     one, other = (i.contents for i in SMALL.draw_many(2, 2))
     distance = (other / other.sum() - one / one.sum()) ** 2
-    assert Pca([interval_of(one)]).bin_scores(interval_of(other)) == pytest.approx(distance)
+    assert Pca([interval_of(one)]).bin_scores([interval_of(other)])[0] == pytest.approx(distance)
 
 
 def test_names_are_chosen_by_glob() -> None:
     assert choose((), ("pca", "no_such", "expectation")) == ["pca", "expectation"]
     assert choose(("thesis_*", "pca"), ()) == ["pca", "thesis_b", "thesis_a"]
+    assert choose(("peer*", "pca"), (), ("peer", "other")) == ["pca", "peer"]
     assert len(set(known_names())) == len(known_names())
     with pytest.raises(HistwatchError, match="--detectors nothing: there is none; known are expectation"):
         choose(("nothing",), ())
@@ -191,6 +226,94 @@ def test_a_detector_scores_by_its_chance_and_then_by_its_score() -> None:
     assert max(s.score for s in scored[:8]) < min(s.score for s in scored[8:])
     assert [s.bad for s in scored] == [False] * 8 + [True] * 8
     assert len({s.score for s in scored[8:]}) == 8
+
+
+def test_many_maps_have_the_scores_of_each() -> None:
+    references, maps = SMALL.draw_many(6, 0), SMALL.draw_many(3, 1)
+    for name in ("expectation", "strip_median", "pca", "isolation_forest"):
+        scorer = make_scorer(name, references)
+        found = scorer.bins_of(maps)
+        assert found is not None
+        assert found == pytest.approx(np.stack([scorer.bins(one) for one in maps]))
+    assert make_scorer("ks", references).bins_of(maps) is None
+
+
+def test_clustering_ranks_maps_by_their_smallest_cluster() -> None:
+    rng = np.random.default_rng(15)
+    reference = replace(learn_reference(SMALL.draw_many(2, 0), "t").reference, rate=np.ones(SMALL.shape), profile=True)
+    options = Settings(options={"mode": "global", "eps_threshold": 0.05, "minpts": 3})
+    scorer = DetectorScorer("dbscan", DETECTORS["dbscan"](options), Expected(reference))
+    maps = []
+    for hot in (5, 1, 2):
+        contents = rng.uniform(0.9, 1.1, SMALL.shape)
+        contents.ravel()[:hot] = rng.uniform(9.9, 10.1, hot)
+        maps.append(interval_of(contents))
+    scored = scorer.judge(maps)
+    assert [s.score for s in scored] == [1 / 5, 1.0, 1 / 2]
+    assert [s.bad for s in scored] == [False, True, True]
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_classifiers_tell_maps_with_a_dead_or_hot_region(name: str) -> None:
+    good, bad = SMALL.draw_many(15, 1), SMALL.draw_many(15, 2)
+    for n, one in enumerate(bad):
+        x, y = 3 + n, 2 + n % 7
+        one.contents[x : x + 5, y : y + 5] *= 6.0 if n % 2 else 0.0
+    scorer = make_scorer(name, SMALL.draw_many(8, 0), effort=0.5)
+    assert scorer.name == name
+    of_good, of_bad = scorer.judge(good), scorer.judge(bad)
+    assert area(np.array([s.score for s in of_good]), np.array([s.score for s in of_bad])) > 0.95
+    assert sum(bool(s.bad) for s in of_good) <= 1
+    assert sum(bool(s.bad) for s in of_bad) >= 10
+    assert scorer.bins(good[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "words"),
+    [("thesis_a", (3, 40), "does not fit"), ("classifier", (40, 3), "does not fit"), ("thesis_a", (6, 6), "too small")],
+)
+def test_maps_that_no_classifier_can_take_are_refused(name: str, shape: tuple[int, int], words: str) -> None:
+    toy = Toy(name="flat", shape=shape, mean=400.0, unfilled=0.0, seed=6)
+    with pytest.raises(HistwatchError, match=words):
+        make_scorer(name, toy.draw_many(4, 0), effort=0.05)
+
+
+# Pictures
+
+
+def test_no_two_detectors_look_alike() -> None:
+    looks = looks_of([*known_names(), *DETECTORS_OF_ECAL])
+    assert len({tuple(sorted(look.items())) for look in looks.values()}) == len(looks)
+    pairs = [(look["color"], look["marker"]) for look in looks.values()]
+    assert len(set(pairs)) == len(pairs)
+    alone, other = looks_of(["pca", "expectation"]), looks_of(["expectation"])
+    assert alone["expectation"] == other["expectation"] == looks["expectation"]
+    assert [name for name, look in looks.items() if look["color"] == looks["expectation"]["color"]] == ["expectation"]
+
+
+def test_areas_of_detectors_stand_beside_one_another() -> None:
+    from matplotlib.figure import Figure
+
+    rows = [
+        Row(suite="s", what="w", type=kind, detector=name, unit="map", n_good=9, n_bad=9, area=Area(value, 0.9, 1.0))
+        for kind in ("a", "b")
+        for name, value in (("expectation", 0.9999), ("pca", 0.99), ("ks", 1.0))
+    ]
+    figure = Figure(layout="constrained")
+    paint = auc_by_type("t", rows).paint
+    assert paint is not None
+    paint(figure)
+    (axes,) = figure.axes
+    drawn = {str(c.get_label()): np.array(c.lines[0].get_xydata()) for c in axes.containers}
+    places = np.concatenate([points[:, 0] for points in drawn.values()])
+    assert len(set(places)) == len(rows)
+    assert np.rint(np.sort(places)).tolist() == [0, 0, 0, 1, 1, 1]
+    assert drawn["expectation"][:, 1] == pytest.approx(1e-4)
+    assert drawn["pca"][:, 1] == pytest.approx(1e-2)
+    assert axes.get_yscale() == "log"
+    (legend,) = figure.legends
+    assert [t.get_text() for t in legend.get_texts()] == ["expectation", "pca", "ks"]
+    assert axes.get_legend() is None
 
 
 # Thesis B
@@ -239,6 +362,14 @@ def test_thesis_b_measures_every_detector_on_the_same_maps(tmp_path: Path) -> No
     pictures = sorted(path.parent.glob("*.png"))
     assert len(pictures) == 6
     assert all(f"({p.name})" in text for p in pictures)
+
+
+def test_what_is_not_made_for_profiles_is_left_out_of_thesis_b_with_a_word() -> None:
+    rows = rows_of("thesis-b", types="profile_2", scale=0.1, detectors=("thesis_a", "strip_median"))
+    assert {r.what for r in rows if r.detector == "thesis_a"} == {"left out"}
+    parts = suite_named("thesis-b").parts(rows)
+    assert [line[1] for line in parts[-1].lines] == ["thesis_a"]
+    assert all("thesis_a" not in p.header for p in parts)
 
 
 def test_bins_of_maps_count_good_and_faulty_ones() -> None:
@@ -291,19 +422,100 @@ def test_fdr_counts_towers_beyond_what_99_percent_of_the_faulty_exceed() -> None
     clean = np.zeros((50, 10))
     clean[:5, 0] = 3.0
     clean[5:10, 0] = 2.9
+    found = discoveries(clean, faulty, redraw(50, 200, np.random.default_rng(0)))
     # The threshold is 3: two of 200 are lost, five towers of 50 maps are false.
-    assert ecal.fdr(clean, faulty) == pytest.approx(0.1 / (0.1 + 198 / 200))
+    assert found.false == 5
+    assert found.fdr == pytest.approx(0.1 / (0.1 + 198 / 200))
+    low, high = found.interval
+    assert low < found.fdr < high
+    # Poisson's of 5 events, which is wider than that of any drawing of these maps alone.
+    assert low <= 1.623 / 50 / (1.623 / 50 + 0.99)
+    assert high >= 11.668 / 50 / (11.668 / 50 + 0.99)
 
 
-def test_ecal_recipe_knows_peers_and_limits() -> None:
-    rows = rows_of("ecal-recipe", types="gradient 4", scale=0.07)
-    assert len(rows) == 5 * 2 * 7
-    alone = [r for r in rows if r.what == "dead, F 1, mu1 9.7" and r.detector == "expectation, single bins"]
-    assert float(alone[0].figures["fdr"]) < 0.1  # type: ignore[arg-type]
-    rich = [r for r in rows if r.what == "dead, F 1, mu1 18" and r.detector == "expectation, 3 maps"]
-    assert [r.figures["fdr"] for r in rich] == [0.0]
-    assert {r.figures["published"] for r in rows if r.detector == "peer"} == {0.8055, 0.0001}
-    assert all(r.figures["limit"] is None for r in rows if r.what.startswith("hot"))
+def test_where_nothing_false_is_seen_a_limit_is_said() -> None:
+    redrawn = redraw(1000, 100, np.random.default_rng(0))
+    parts = [discoveries(np.zeros((1000, 4)), np.ones(100), redrawn) for _ in range(3)]
+    assert (parts[0].fdr, parts[0].interval[0]) == (0.0, 0.0)
+    # Of 1000 maps none is false with a chance of 5 %, if 2.996 are expected.
+    assert stats.poisson.pmf(0, 2.9957) == pytest.approx(0.05, rel=1e-3)
+    assert parts[0].interval[1] == pytest.approx(2.9957e-3, rel=5e-3)
+    assert together(parts).interval[1] == pytest.approx(2.9957e-3 / 3, rel=5e-3)
+
+
+def test_interval_of_fdr_agrees_with_explicit_resampling() -> None:
+    rng = np.random.default_rng(13)
+    clean, faulty = rng.normal(size=(300, 20)), rng.normal(size=150) + 4.0
+    low, high = discoveries(clean, faulty, redraw(300, 150, rng)).interval
+    again = []
+    for _ in range(500):
+        own = rng.choice(faulty, 150)
+        false = (clean[rng.integers(300, size=300)] >= np.sort(own)[1]).sum() / 300
+        again.append(false / (false + (own >= np.sort(own)[1]).mean()))
+    assert (low, high) == pytest.approx(tuple(np.quantile(again, [0.025, 0.975])), abs=0.03)
+
+
+def test_area_of_single_bins_agrees_with_explicit_resampling() -> None:
+    rng = np.random.default_rng(14)
+    good, bad = rng.normal(size=(60, 5)) + rng.normal(size=(60, 1)), rng.normal(size=40) + 1.0
+    found = area_of_single_bins(good, bad, redraw(60, 40, rng))
+    assert found.value == pytest.approx(area(good, bad))
+    again = [area(good[rng.integers(60, size=60)], rng.choice(bad, 40)) for _ in range(1000)]
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(again, [0.025, 0.975])), abs=0.015)
+
+
+@pytest.fixture(scope="module")
+def endcap_rows() -> list[Row]:
+    wanted = ("expectation", "chi2", "pca", "ks", "peer*")
+    return rows_of("ecal-recipe", types="gradient 4", scale=0.1, detectors=wanted)
+
+
+def test_ecal_recipe_knows_peers_and_limits(endcap_rows: list[Row]) -> None:
+    of_points = [r for r in endcap_rows if "mu1" in r.what]
+    # Of the peer's losses one is of three maps, two of one; ks scores no bins.
+    assert {r.detector for r in of_points} == {"expectation", "chi2", "pca", *PEERS}
+    assert len(of_points) == 5 * 2 * (2 * 3 + 3)
+    assert {(r.n_good, r.n_bad) for r in of_points} == {(310 * 316, 100)}
+    assert {r.figures["published"] for r in endcap_rows if r.detector == "peer"} == {0.8055, 0.0001}
+    assert all(r.figures.get("limit") is None for r in endcap_rows if r.what.startswith("hot"))
+    again = rows_of("ecal-recipe", types="gradient 4", scale=0.1, detectors=("expectation",))
+    assert [r.to_json() for r in again] == [r.to_json() for r in endcap_rows if r.detector == "expectation"]
+
+
+@pytest.mark.parametrize(
+    ("what", "most"),
+    [
+        ("dead, F 1, mu1 9.7, 1 map", 0.05),
+        ("dead, F 3, mu1 9.1, 1 map", 0.9),
+        ("dead, F 3, mu1 17, 1 map", 0.25),
+        ("dead, F 3, mu1 9.1, 3 maps", 0.03),
+        ("dead, F 3, mu1 17, 3 maps", 0.0),
+        ("dead, F 1, mu1 18, 1 map", 0.0),
+        ("dead, F 1, mu1 18, 3 maps", 0.0),
+        ("hot, F 3, mu1 17, 1 map", 0.0),
+        ("hot, every point, 1 map", 0.0),
+    ],
+)
+def test_expectation_finds_towers_with_few_false_ones(endcap_rows: list[Row], what: str, most: float) -> None:
+    own = {r.detector: float(str(r.figures["fdr"])) for r in endcap_rows if r.what == what}
+    assert own["expectation"] <= most
+    assert own["expectation"] <= own["pca"]
+
+
+def test_a_limit_stands_in_the_table_where_nothing_false_was_seen(endcap_rows: list[Row]) -> None:
+    table = next(p for p in suite_named("ecal-recipe").parts(endcap_rows) if p.title.startswith("Hot towers, 1 map"))
+    every = dict(zip(table.header, table.lines[-1], strict=True))
+    assert every["faults"] == "hot, every point, 1 map"
+    # Five points of 310 clean maps each: 3.0 / 1550.
+    assert every["expectation"] == "< 0.0019 (95 %)"
+
+
+def test_what_scores_no_bins_is_left_out_with_a_word(endcap_rows: list[Row]) -> None:
+    (missing,) = [r for r in endcap_rows if r.detector == "ks"]
+    assert (missing.type, missing.figures["reason"]) == ("gradient 4", "scores no single bins")
+    parts = {p.title: p for p in suite_named("ecal-recipe").parts(endcap_rows)}
+    assert parts["Left out"].lines == [["gradient 4", "ks", "0 / 0", "scores no single bins"]]
+    assert "ks" not in parts["Hot towers, 1 map: FDR at 99 % detection"].header
 
 
 # Six faults
@@ -349,6 +561,12 @@ def test_six_faults_at_once_are_all_named() -> None:
     assert row.figures["bins_outside"] == 0
 
 
+def test_the_prototypes_figure_stands_beside_its_successor_alone() -> None:
+    ours, other = rows_of("simultaneous", types="counts_02000", scale=0.1, detectors=("expectation", "chi2"))
+    assert (ours.peer_value, other.peer_value) == (1.0, None)
+    assert not other.peer
+
+
 # False alarms
 
 
@@ -374,8 +592,23 @@ def test_false_alarms_are_about_as_many_as_promised() -> None:
     first = rows[0].figures
     assert first["promised"] == pytest.approx(24.0)
     assert first["ratio_low"] <= 1.0 <= first["ratio_high"]
+    # BAD by the thresholds of that very promise: not more of them, and not next to none.
+    assert first["bad_ratio_low"] <= 1.0
+    assert 0.1 < first["bad_ratio"] == first["bad_realised"] / first["promised"]
+    realised = [float(r.figures["bad_realised"]) for r in rows]  # type: ignore[arg-type]
+    assert realised == sorted(realised, reverse=True)
+    assert realised[0] > realised[-1]
     with pytest.raises(HistwatchError, match="none states the chance"):
         rows_of("false-alarms", types="benign*", scale=0.01, detectors=("strip_median",))
+
+
+def test_who_states_no_chance_is_left_out_with_a_word() -> None:
+    rows = rows_of("false-alarms", types="benign*", scale=0.002, detectors=("expectation", "pca"))
+    assert [(r.detector, r.what) for r in rows[:1]] == [("pca", LEFT_OUT)]
+    assert {r.detector for r in measured(rows)} == {"expectation"}
+    table, without = suite_named("false-alarms").parts(rows)
+    assert len(table.lines) == 4
+    assert "no promise" in without.lines[0][-1]
 
 
 # Thesis A
@@ -396,6 +629,22 @@ def test_detectors_name_classes_of_thesis_a() -> None:
     assert {(r.n_good, r.n_bad) for r in rows} == {(30, 60)}
     assert rows[0].figures["accuracy"] > 0.95
     assert "accuracy" not in rows[1].figures
+
+
+def test_the_whole_study_is_written_where_the_report_says(tmp_path: Path) -> None:
+    suite = suite_named("thesis-a")
+    wanted = Options(types="5 x 5 fixed", scale=0.05, detectors=("thesis_a", "classifier"))
+    rows = list(suite.run(wanted, quiet))
+    assert {r.type for r in rows} == {"5 x 5 fixed"}
+    assert {r.detector for r in rows if r.detector.startswith("thesis_a ")} >= {f"thesis_a {name}" for name in STUDIED}
+    (ours,) = [r for r in rows if r.detector == "classifier"]
+    assert (ours.figures["maps"], ours.figures["epochs"]) == (3 * 32, 2)
+    text = write_report(suite, rows, wanted, tmp_path).read_text()
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert REPORT in links
+    assert all((tmp_path / link).is_file() for link in links)
+    # Who did not run it has no such report.
+    assert all(REPORT not in part.words for part in suite_named("thesis-a").parts(rows))
 
 
 # Recorded data
@@ -423,6 +672,68 @@ def test_known_changes_and_injected_faults_have_different_names() -> None:
     assert not set(real_maps.SOURCES) & set(real_maps.KNOWN_CHANGES)
 
 
+def test_a_fault_in_a_recorded_map_is_named_by_half_of_the_bins_of_both() -> None:
+    bins = np.zeros((8, 6), dtype=bool)
+    bins[2:5, 1:4] = True
+    low = injected.Fault("3 x 3", (3, 3), 0.9)
+    places = [tuple(int(i) for i in b) for b in np.argwhere(bins)]
+    everywhere = [(x, y) for x in range(8) for y in range(6)]
+
+    def named(sign: str, own: list[tuple[int, ...]]) -> bool:
+        return injected.is_named(low, bins, Scored(1.0, True, (shape_of(sign, own),)))
+
+    assert named("low", places)
+    assert named("dead", places[:5])
+    assert not named("high", places)
+    assert not named("low", places[:4])
+    # What is wrong somewhere in the map says nothing of where.
+    assert not named("low", everywhere)
+
+
+def test_faults_are_put_where_they_say() -> None:
+    references = SMALL.draw_many(6, 0)
+    interval = SMALL.draw_many(1, 1)[0]
+    expected = expectation_of("expectation", references, 0)
+    before = interval.contents.copy()
+    live = expected.reference.rate > 0
+    for fault, (faulty, bins) in injected.with_faults(interval, expected, np.random.default_rng(2)).items():
+        wanted = tuple(n or s for n, s in zip(fault.size, SMALL.shape, strict=True))
+        assert (np.argwhere(bins).max(axis=0) - np.argwhere(bins).min(axis=0) < wanted).all()
+        assert not (bins & ~live).any()
+        changed = faulty.contents != before
+        assert not (changed & ~bins).any()
+        lost = faulty.contents[bins].sum() / before[bins].sum()
+        assert lost == pytest.approx(fault.factor, abs=4.0 / np.sqrt(before[bins].sum()))
+        assert faulty.total == faulty.contents.sum()
+    assert np.array_equal(interval.contents, before)
+
+
+def test_a_detector_that_cannot_be_made_costs_its_own_row_only() -> None:
+    # No counts: classifiers are not made for these.
+    maps = [[replace(i, contents=i.contents + 0.5) for i in SMALL.draw_many(3, 7)]]
+    suite = real_maps.RealMaps()
+    rows = list(suite.measured("floats", maps, ["classifier", "dbscan", "expectation"], Options()))
+    (refused,) = (r for r in rows if r.what == LEFT_OUT)
+    assert (refused.detector, refused.n_good, refused.figures[REASON]) == ("classifier", 3, NOT_MADE)
+    assert {(r.detector, r.n_good, r.n_bad) for r in measured(rows)} == {("dbscan", 3, 3), ("expectation", 3, 3)}
+    assert len(measured(rows)) == 2 * len(injected.FAULTS)
+
+
+def test_what_was_refused_is_counted_by_detector_and_reason() -> None:
+    refusals = Refusals()
+    for reason in ("too few", "too few", "too small"):
+        refusals.add("thesis_b", HistwatchError(reason))
+    found = refusals.rows("s", "k")
+    assert [(r.detector, r.n_good, r.figures[REASON]) for r in found] == [
+        ("thesis_b", 2, "too few"),
+        ("thesis_b", 1, "too small"),
+    ]
+    assert not_measured(found).lines == [
+        ["k", "thesis_b", "2 / 0", "too few"],
+        ["k", "thesis_b", "1 / 0", "too small"],
+    ]
+
+
 # Own recordings
 
 
@@ -446,14 +757,80 @@ def test_own_recordings_give_the_same_tables(recordings: tuple[Path, Path], tmp_
     good, bad = (str(p) for p in recordings)
     wanted = {"good": (good,), "bad": (bad,), "detectors": ("expectation", "pca", "isolation_forest")}
     rows = rows_of("bring-your-own", **wanted)
-    assert {(r.type, r.unit, r.n_good, r.n_bad) for r in rows} == {("occupancy", "map", 4, 8)}
-    found = {r.detector: r for r in rows}
+    assert {(r.type, r.unit, r.n_good, r.n_bad) for r in measured(rows)} == {("occupancy", "map", 4, 8)}
+    found = {r.detector: r for r in measured(rows)}
     assert found["expectation"].auc == 1.0
-    assert found["expectation"].figures == {"found": 1.0, "false": 0.0}
+    assert found["expectation"].figures == {"found": 1.0, "false": 0.0, "empty": 0}
+    assert {(r.type, r.n_good, r.n_bad, r.figures[REASON]) for r in rows if r.what == LEFT_OUT} == {
+        ("only_good", 8, 0, "in no bad recording"),
+        ("only_bad", 0, 8, "in no good recording"),
+    }
     path = write_report(suite_named("bring-your-own"), rows, Options(**wanted), tmp_path / "report")
     assert "| occupancy |" in path.read_text()
-    with pytest.raises(HistwatchError, match=r"no histogram matching only\*"):
+    assert "| only_bad | all | 0 / 8 | in no good recording |" in path.read_text()
+    with pytest.raises(HistwatchError, match=r"no histogram matching only\* can be measured: only_bad \(in no good"):
         rows_of("bring-your-own", **wanted, types="only*")
+    with pytest.raises(HistwatchError, match="no histogram matches nothing"):
+        rows_of("bring-your-own", **wanted, types="nothing")
+
+
+def write_map(path: Path, **maps: Any) -> None:
+    with uproot.recreate(path) as file:
+        for name, contents in maps.items():
+            file[name] = (contents, *(np.arange(n + 1.0) for n in contents.shape))
+
+
+def test_bad_recordings_that_cannot_be_used_are_told_and_empty_ones_count(tmp_path: Path) -> None:
+    toy = Toy(name="t", shape=(20, 16), mean=200.0, seed=4)
+    good, bad = (toy.draw_many(6, 1), toy.draw_many(5, 2))
+    for n, interval in enumerate(good):
+        write_map(tmp_path / f"good_{1001 + n}.root", m=interval.contents, equal=np.full((6, 6), 7.0))
+    contents = [i.contents.copy() for i in bad]
+    contents[0][:] = 0.0
+    contents[1][5:9] = 0.0
+    contents[2][3, 3] = np.nan
+    contents[3] = -contents[3]
+    contents[4] = contents[4][:-1]
+    for n, one in enumerate(contents):
+        write_map(tmp_path / f"bad_{2001 + n}.root", m=one, equal=np.full((6, 6), 7.0))
+    (tmp_path / "bad_2009.root").write_bytes(b"root, but not for long")
+    wanted: dict[str, Any] = {"good": (str(tmp_path / "good*"),), "bad": (str(tmp_path / "bad*"),)}
+    rows = rows_of("bring-your-own", **wanted, detectors=("expectation", "dbscan", "thesis_b", "classifier"))
+    ours = next(r for r in rows if (r.detector, r.type) == ("expectation", "m"))
+    assert (ours.n_good, ours.n_bad, ours.figures["empty"]) == (3, 2, 1)
+    assert (ours.figures["found"], ours.figures["false"], ours.auc) == (1.0, 0.0, 1.0)
+    unread = {(r.type, str(r.figures[REASON])) for r in rows if r.what == LEFT_OUT and not r.detector}
+    assert {u for u in unread if u[0] == "m"} == {
+        ("m", "not read: not_finite"),
+        ("m", "not read: negative_counts"),
+        ("m", "of other bins or kind than the last good one (20 x 16)"),
+    }
+    assert [kind for kind, reason in unread if reason.startswith("not read: ") and kind != "m"] == ["files"]
+    # Bins that never differ cannot be made faulty: what is measured goes on without those who need it.
+    assert {r.detector for r in rows if r.type == "equal" and r.what == LEFT_OUT} >= {"dbscan", "thesis_b"}
+    assert {r.detector for r in measured(rows) if r.type == "equal"} >= {"expectation"}
+    assert {r.detector for r in rows if r.type == "m"} == {"", "expectation", "dbscan", "thesis_b", "classifier"}
+
+
+def test_an_empty_map_is_bad_only_where_something_was_to_be_seen(tmp_path: Path) -> None:
+    few = np.zeros((4, 4))
+    few[1, 1] = 3.0
+    for run in (1001, 1002):
+        write_map(tmp_path / f"good_{run}.root", few=few, many=few + 10.0)
+    write_map(tmp_path / "bad_2001.root", few=np.zeros((4, 4)), many=np.zeros((4, 4)))
+    wanted: dict[str, Any] = {"good": (str(tmp_path / "good*"),), "bad": (str(tmp_path / "bad*"),)}
+    found = {r.type: r.figures["found"] for r in rows_of("bring-your-own", **wanted, detectors=("chi2",))}
+    assert found == {"few": 0.0, "many": 1.0}
+
+
+def test_a_path_in_two_folders_is_not_guessed(tmp_path: Path) -> None:
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        for run in (1001, 1002):
+            write_map(tmp_path / folder / f"run{run}.root", m=np.full((4, 4), 9.0))
+    found = gather([str(tmp_path)])
+    assert not found.intervals
+    assert list(found.without.values()) == [4]
 
 
 def test_good_runs_are_split_by_run_or_else_by_lumisection() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ from helpers import good_intervals, make_interval, profile_interval, smooth_rate
 
 from monitor.errors import HistwatchError
 from monitor.infer import ClassifierCard, load_classifier
-from monitor.learn.thesis_a.classifier import make_classifier
+from monitor.learn.thesis_a.classifier import make_classifier, train_ours, train_thesis
 from monitor.learn.thesis_a.data import (
     HOT,
     LABELS,
+    NOISE,
+    NOISY_SIZES,
     PLACES,
+    SERVED,
     SIZES,
     HcalToy,
     Scale,
@@ -30,7 +34,7 @@ from monitor.learn.thesis_a.data import (
 from monitor.learn.thesis_a.export import to_onnx
 from monitor.learn.thesis_a.figures import BEST_STATED, STATED
 from monitor.learn.thesis_a.linear import LINEAR, fit_linear, linear_probabilities
-from monitor.learn.thesis_a.networks import CLASSIFIERS, NETWORKS, OURS, Layer, autoencoder, build, sizes
+from monitor.learn.thesis_a.networks import CLASSIFIERS, LAST, NETWORKS, OURS, Layer, autoencoder, build, sizes
 from monitor.learn.thesis_a.pictures import PICTURES
 from monitor.learn.thesis_a.report import text_of, write_report
 from monitor.learn.thesis_a.results import Budget, Row, StudyResult
@@ -123,6 +127,28 @@ def test_recorded_profiles_and_single_axes_make_no_classifier() -> None:
     for bad in (profile, make_interval(np.full(9, 100.0))):
         with pytest.raises(HistwatchError, match="two-dimensional maps of counts, this is none"):
             toy_like([bad, bad])
+
+
+def test_noisy_regions_keep_what_they_hold_together_and_scatter() -> None:
+    rng = np.random.default_rng(0)
+    toy = replace(TOY, mean=3000.0)
+    good = good_maps(toy, 80, rng)
+    found = spoil(good, toy.rate > 0, sizes=SIZES, window=None, rng=rng, classes=len(SERVED))
+    assert np.bincount(found.labels).tolist() == [20] * 4
+    spread, wide = [], set()
+    for own, before in zip(found.of(SERVED.index("noisy")), good[found.labels == SERVED.index("noisy")], strict=True):
+        changed = np.argwhere(own != before)
+        (x, y), (right, top) = changed.min(axis=0), changed.max(axis=0) + 1
+        wide.add(int(max(right - x, top - y)))
+        region, was = own[x:right, y:top], before[x:right, y:top]
+        ratio = region[was > 100] / was[was > 100]
+        assert ratio.mean() == pytest.approx(1.0, abs=0.35)
+        assert ratio.max() <= NOISE**2
+        spread.append(float(np.log(ratio).std()))
+    assert wide <= set(NOISY_SIZES)
+    assert max(wide) == max(NOISY_SIZES)
+    # The standard deviation of what is uniform between the logarithms of 1/3 and 3.
+    assert np.mean(spread) == pytest.approx(2.0 * np.log(NOISE) / np.sqrt(12.0), rel=0.15)
 
 
 # Networks
@@ -321,9 +347,31 @@ def test_a_classifier_is_made_of_recorded_intervals() -> None:
     assert served.card == card
     assert (card.histogram_types, card.shape, card.kind) == (("cal/Ecal/Occupancy",), (24, 16), "TH2")
     assert (card.references, card.training_runs, card.seed) == (8, tuple(range(1, 9)), 3)
-    assert (card.normalisation, card.labels, card.network) == ("significance", LABELS, OURS)
+    assert (card.normalisation, card.labels, card.network) == ("significance", SERVED, OURS)
     assert card.accuracy is not None
     assert len(told) == Budget().scaled(0.05).epochs_ours
+
+
+def test_the_theses_last_network_is_trained_as_in_the_study() -> None:
+    budget = Budget().scaled(0.06)
+    network, scale, history = train_thesis(TOY, budget, 1)
+    assert network.layers == NETWORKS[LAST](len(LABELS)) == NETWORKS["cnn_three_layers_norm"](3)
+    assert scale.normalisation == "maximum"
+    assert len(history) == budget.epochs
+    maps = scale(TOY.draw_many(1, 0)[0].contents[None])
+    assert maps.max() == 1.0
+    same, _, again = train_thesis(TOY, budget, 1)
+    assert again == history
+    assert (probabilities(same, maps) == probabilities(network, maps)).all()
+
+
+def test_a_fourth_class_is_learned_beside_the_three() -> None:
+    network, scale, _ = train_ours(TOY, Budget(train=250, validate=20, epochs_ours=18), 0, labels=SERVED)
+    rng = np.random.default_rng(9)
+    held = spoil(good_maps(TOY, 240, rng), TOY.rate > 0, sizes=(5,), window=None, rng=rng, classes=len(SERVED))
+    given = probabilities(network, scale(held.contents)).argmax(axis=1)
+    for n, name in enumerate(SERVED):
+        assert (given[held.labels == n] == n).mean() > 0.8, name
 
 
 # Study and report
@@ -378,7 +426,11 @@ def test_a_row_of_known_answers() -> None:
 def test_errors_of_the_autoencoder_separate(result: StudyResult) -> None:
     for found in result.reconstructions:
         assert {name: len(errors) for name, errors in found.errors.items()} == dict.fromkeys(LABELS, 10)
-        assert 0.0 <= found.auc("dead") <= 1.0
+        for name in ("hot", "dead"):
+            above = found.errors[name][:, None] - found.errors["good"][None, :]
+            assert found.auc(name) == pytest.approx(((above > 0) + 0.5 * (above == 0)).mean())
+        if found.size == 5:
+            assert min(found.auc("hot"), found.auc("dead")) > 0.9
         for shown, given in found.examples.values():
             assert shown.shape == given.shape == (24, 16)
 
@@ -401,6 +453,15 @@ def test_the_report_has_every_row_and_picture(result: StudyResult, tmp_path: Pat
     assert {p.name for p in path.parent.iterdir()} == {path.name, *PICTURES}
     with pytest.raises(HistwatchError, match="the report cannot be written"):
         write_report(result, path)
+
+
+def test_a_study_can_be_of_ours_alone() -> None:
+    told: list[tuple[int, int, str]] = []
+    found = run_study(seed=1, scale=0.05, toy=TOY, recipes=["ours"], on_progress=lambda *now: told.append(now))
+    assert told[-1][1] == 1
+    assert {r.recipe for r in found.rows} == {"ours"}
+    assert {(r.size, r.place) for r in found.rows} == {(s, p) for s in SIZES for p in PLACES}
+    assert found.reconstructions == ()
 
 
 def test_a_study_of_nothing_is_refused() -> None:

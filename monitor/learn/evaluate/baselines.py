@@ -37,16 +37,16 @@ class Pca:
         if modes > 0 and np.ptp(shares, axis=0).any():
             self._modes = PCA(n_components=modes, svd_solver="full", random_state=seed).fit(shares).components_
 
-    def bin_scores(self, interval: Interval) -> FloatArray:
-        """Return the squared distance of every bin. Shape: the histogram's."""
-        away = _shares(interval).ravel() - self._mean
+    def bin_scores(self, intervals: Sequence[Interval]) -> FloatArray:
+        """Return the squared distance of every bin. Shape: (maps, ...)."""
+        away = np.stack([_shares(i).ravel() for i in intervals]) - self._mean
         away -= (away @ self._modes.T) @ self._modes
-        scores: FloatArray = (away**2).reshape(interval.contents.shape)
+        scores: FloatArray = (away**2).reshape(-1, *intervals[0].contents.shape)
         return scores
 
     def score(self, interval: Interval) -> float:
         """Return the squared distance of the whole map."""
-        return float(self.bin_scores(interval).sum())
+        return float(self.bin_scores([interval]).sum())
 
 
 class IsolationForest:
@@ -68,14 +68,16 @@ class IsolationForest:
             points = points[np.random.default_rng(seed).choice(len(points), _MOST, replace=False)]
         self._forest = Forest(n_estimators=TREES, random_state=seed, n_jobs=1).fit(points)
 
-    def bin_scores(self, interval: Interval) -> FloatArray:
-        """Return the anomaly score of every bin, between 0 and 1. Shape: the histogram's."""
-        scores: FloatArray = -self._forest.score_samples(self._points(_shares(interval)))
-        return scores.reshape(interval.contents.shape)
+    def bin_scores(self, intervals: Sequence[Interval]) -> FloatArray:
+        """Return the anomaly score of every bin, between 0 and 1. Shape: (maps, ...)."""
+        # A call takes its time whether it is of one map or of many.
+        points = np.concatenate([self._points(_shares(i)) for i in intervals])
+        scores: FloatArray = -self._forest.score_samples(points)
+        return scores.reshape(-1, *intervals[0].contents.shape)
 
     def score(self, interval: Interval) -> float:
         """Return the mean score of the oddest hundredth of the bins, at least one."""
-        scores = np.sort(self.bin_scores(interval), axis=None)
+        scores = np.sort(self.bin_scores([interval]), axis=None)
         return float(scores[-max(1, scores.size // 100) :].mean())
 
     def _points(self, shares: FloatArray) -> FloatArray:

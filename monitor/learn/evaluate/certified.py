@@ -3,31 +3,51 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from monitor.detect.base import Detector, Expected, Finding, Settings
-from monitor.detect.registry import DETECTORS
+from monitor.detect.base import Detector, Finding, Settings
+from monitor.detect.registry import DETECTORS as BY_NAME
 from monitor.detect.scan import WindowScan
 from monitor.errors import HistwatchError
 from monitor.judge import AdaptiveOptions, judge_in_order
 from monitor.learn.evaluate.measure import map_row
-from monitor.learn.evaluate.rows import Row
-from monitor.learn.evaluate.scorers import SETTINGS, Scored, choose
+from monitor.learn.evaluate.refused import NOT_MADE, left_out, measured, not_measured
+from monitor.learn.evaluate.rows import Figure, Row
+from monitor.learn.evaluate.scorers import CALIBRATED, SETTINGS, Scored, applies, choose, make_scorer
 from monitor.learn.evaluate.suite import Options, Part, Tell, data_folder
 from monitor.learn.evaluate.tables import listing
 from monitor.learn.recorded import gather_intervals
-from monitor.learn.reference import learn_reference
 from monitor.source.recording import Recording
 from monitor.window import Interval
 
 FOLDER = "certified_1d"
 FIXED = 20
 """First good lumisections that a fixed reference is learned of."""
-JUDGING = ("expectation", "chi2", "ks")
+RATE = "rate"
+"""No detector: entries per lumisection against the run's rolling median (`monitor/judge/entries.py`)."""
+DETECTORS = (
+    WindowScan.name,
+    RATE,
+    "expectation",
+    "chi2",
+    "ks",
+    "drift",
+    "strip_median",
+    "l1calo_strip_median",
+    "dbscan",
+    "pca",
+    "isolation_forest",
+    "thesis_b",
+)
+OTHER_RATES = (0.3, 0.4, 0.6, 0.7)
+OTHER_THRESHOLDS = (6.0, 10.0)
+"""What other settings than the default give, which was chosen on the same lumisections."""
+_TYPE = "charge, 102 bins"
 _NEAR = 5
 _FIRST = 10
 
@@ -68,8 +88,11 @@ class Certified:
         "good, 15 bad ones within good runs (`found`), 297 of runs that were rejected as a whole for any reason "
         "(`rejected`: share that is flagged). `false`: good ones that are flagged, of these `false_near` within "
         f"{_NEAR} lumisections of a bad one or among the first {_FIRST} of a run. Adaptive: compared with the last "
-        "good lumisections (`monitor/judge/adaptive.py`). Fixed: with the first "
-        f"{FIXED} good ones. The area is that of the 15 against all good ones."
+        f"good lumisections (`monitor/judge/adaptive.py`) by a check of the shape, `scan` by default, and by `{RATE}`, "
+        "entries below a share of the run's rolling median. **Both thresholds were chosen on these lumisections** "
+        f"(rate {AdaptiveOptions().lowest_rate:g}, shape {AdaptiveOptions().threshold:g}); what others would have "
+        f"given stands beside. Fixed: compared with the first {FIXED} good ones, which are not judged. The area is "
+        "that of the 15 against all good ones."
     )
 
     def run(self, options: Options, tell: Tell) -> Iterator[Row]:
@@ -77,34 +100,45 @@ class Certified:
         folder = data_folder(options, self.name, FOLDER)
         labels = read_labels(folder)
         (own,) = gather_intervals(Recording([folder])).values()
-        detectors = [d for d in choose(options.detectors, JUDGING) if d in DETECTORS]
-        if not detectors:
-            raise HistwatchError(f"--detectors {', '.join(options.detectors)}: none can be asked in time order")
-        checks = _checks(detectors, scan=not options.detectors)
+        detectors = choose(options.detectors, DETECTORS, own=(WindowScan.name, RATE))
+        checks = [check for name in detectors for check in _checks(name)]
         wanted = options.chosen(list(dict.fromkeys(c.what for c in checks)), self.name)
         checks = [c for c in checks if c.what in wanted]
+        # Two checks of a detector may be refused for one reason.
+        refused: dict[tuple[str, str], None] = {}
         for done, check in enumerate(checks):
             tell(done, len(checks), f"{check.what}, {check.detector}")
-            yield self._row(own, labels, check, options.seed)
+            try:
+                yield self._row(own, labels, check, options.seed)
+            except HistwatchError as error:
+                refused[check.detector, str(error)] = None
+        for name, reason in refused:
+            yield left_out(self.name, _TYPE, name, reason, good=len(labels.good), bad=len(labels.single))
         tell(len(checks), len(checks), "done")
 
     def _row(self, own: Sequence[Interval], labels: Labels, check: Check, seed: int) -> Row:
-        detector = _detector(check.detector)
         if check.options is None:
-            found = _against_fixed(own, labels, detector)
+            scored = _against_fixed(own, labels, check.detector, seed)
         else:
+            detector = WindowScan() if check.detector in (WindowScan.name, RATE) else _adaptive(check.detector)
             found = judge_in_order(own, check.options, detector)
-        scored = {
-            (i.run, i.lumisection): Scored(f.score, f.bad) if isinstance(f, Finding) else Scored(0.0, False)
-            for i, f in zip(own, found, strict=True)
-        }
+            scored = {
+                _place(i): Scored(f.score, f.bad) if isinstance(f, Finding) else Scored(0.0, False)
+                for i, f in zip(own, found, strict=True)
+            }
+        row = self._of(scored, labels, check, seed)
+        # Where the rate is not odd there is only the score of a shape, which was not asked for.
+        return replace(row, area=None, curve=None) if check.detector == RATE else row
+
+    def _of(self, scored: Mapping[Place, Scored], labels: Labels, check: Check, seed: int) -> Row:
         flagged = {place for place, one in scored.items() if one.bad}
         near = near_places(labels, list(scored))
-        figures = {
-            "found": len(flagged & labels.single),
-            "false": len(flagged & labels.good),
-            "false_near": len(flagged & labels.good & near),
-            "rejected": len(flagged & labels.whole) / max(1, len(labels.whole)),
+        says = all(one.bad is not None for one in scored.values())
+        figures: dict[str, Figure] = {
+            "found": len(flagged & labels.single) if says else None,
+            "false": len(flagged & labels.good) if says else None,
+            "false_near": len(flagged & labels.good & near) if says else None,
+            "rejected": len(flagged & labels.whole) / max(1, len(labels.whole)) if says else None,
         }
         good, bad = ([scored[p] for p in sorted(places) if p in scored] for places in (labels.good, labels.single))
         peer, value = check.prototype or ("", None)
@@ -114,7 +148,7 @@ class Certified:
             bad,
             suite=self.name,
             what=check.what,
-            kind="charge, 102 bins",
+            kind=_TYPE,
             rng=np.random.default_rng(seed),
             figures=figures,
             peer=peer,
@@ -123,7 +157,9 @@ class Certified:
 
     def parts(self, rows: Sequence[Row]) -> list[Part]:
         """Return one table; recorded data stays numbers."""
-        return [listing("Found and false", rows, ["found", "false", "false_near", "rejected"])]
+        figures = ["found", "false", "false_near", "rejected"]
+        parts = [listing("Found and false", measured(rows), figures), not_measured(rows)]
+        return [part for part in parts if part.lines]
 
 
 def read_labels(folder: Path) -> Labels:
@@ -172,32 +208,52 @@ def near_places(labels: Labels, order: Sequence[Place]) -> set[Place]:
     return near
 
 
-def _checks(detectors: Sequence[str], scan: bool) -> list[Check]:
-    both, alone = AdaptiveOptions(), AdaptiveOptions(lowest_rate=0.0)
-    checks = []
-    if scan:
-        checks = [
-            Check("adaptive, rate and shape", "scan", both, ("prototype's rate check: 15 of 15 found, false", 15)),
-            Check("adaptive, shape alone", "scan", alone, ("prototype: 13 of 15 found, false", 34)),
-        ]
-    for name in detectors:
-        checks += [
-            Check("adaptive, rate and shape", name, both),
-            Check("adaptive, shape alone", name, alone),
-            Check("fixed reference", name, None, ("prototype, fixed: false", 2174) if name == "expectation" else None),
-        ]
-    return checks
-
-
-def _detector(name: str) -> Detector:
+def _checks(name: str) -> list[Check]:
+    default = AdaptiveOptions()
+    both, shape, rate = "adaptive, rate and shape", "adaptive, shape alone", "adaptive, rate alone"
+    alone = replace(default, lowest_rate=0.0)
     if name == WindowScan.name:
-        return WindowScan()
-    return DETECTORS[name](SETTINGS.get(name, Settings()))
+        others = OTHER_THRESHOLDS
+        return [
+            Check(both, name, default, ("prototype's rate check: 15 of 15 found, false", 15)),
+            *(Check(f"{both}, threshold {t:g}", name, replace(default, threshold=t)) for t in others),
+            *(Check(f"{both}, lowest_rate {r:g}", name, replace(default, lowest_rate=r)) for r in OTHER_RATES),
+            Check(shape, name, alone, ("prototype: 13 of 15 found, false", 34)),
+            *(Check(f"{shape}, threshold {t:g}", name, replace(alone, threshold=t)) for t in others),
+        ]
+    if name == RATE:
+        only = replace(default, threshold=math.inf)
+        return [
+            Check(rate, name, only, ("prototype's rate check: 15 of 15 found, false", 15)),
+            *(Check(f"{rate}, lowest_rate {r:g}", name, replace(only, lowest_rate=r)) for r in OTHER_RATES),
+        ]
+    fixed = Check("fixed reference", name, None, ("prototype, fixed: false", 2174) if name == "expectation" else None)
+    return [Check(both, name, default), Check(shape, name, alone), fixed]
 
 
-def _against_fixed(own: Sequence[Interval], labels: Labels, detector: Detector) -> list[Finding | str]:
-    good = [i for i in own if (i.run, i.lumisection) in labels.good and i.total > 0]
-    expected = Expected(learn_reference(good[:FIXED], "the first good lumisections").reference)
+def _adaptive(name: str) -> Detector:
+    """Return a detector that can be asked about the references of the moment.
+
+    Raises
+    ------
+    HistwatchError
+        If it has to learn or to be calibrated first.
+    """
+    if name not in BY_NAME or name in CALIBRATED:
+        raise HistwatchError("not in time order: it learns of stored references, so only with the fixed one")
+    return BY_NAME[name](SETTINGS.get(name, Settings()))
+
+
+def _against_fixed(own: Sequence[Interval], labels: Labels, name: str, seed: int) -> dict[Place, Scored]:
     filled = [i for i in own if i.total > 0]
-    found = dict(zip(map(id, filled), detector.judge(filled, [expected] * len(filled)), strict=True))
-    return [found.get(id(i), "empty") for i in own]
+    references = [i for i in filled if _place(i) in labels.good][:FIXED]
+    if not references or not applies(name, references[0]):
+        raise HistwatchError(NOT_MADE if references else "no certified good lumisection has content")
+    learned = {_place(i) for i in references}
+    rest = [i for i in filled if _place(i) not in learned]
+    found = dict(zip(map(_place, rest), make_scorer(name, references, seed=seed).judge(rest), strict=True))
+    return {place: found.get(place, Scored(0.0, False)) for i in own if (place := _place(i)) not in learned}
+
+
+def _place(interval: Interval) -> Place:
+    return interval.run, interval.lumisection

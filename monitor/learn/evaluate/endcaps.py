@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from monitor.learn.evaluate.discoveries import DETECTED
 from monitor.snapshot import FloatArray
 
 SIDE = 20
 TOWERS = 316
 SYSTEMATIC = 0.05
-DETECTED = 0.99
 EXPOSURE_SPREAD = 0.1
 EXPOSURES = np.maximum(0.3, 1.0 + EXPOSURE_SPREAD * special.ndtri((np.arange(500) + 0.5) / 500))
 """As many equally likely ones."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -12,8 +12,9 @@ from monitor.detect.base import Detector, Expected, Settings
 from monitor.detect.registry import DETECTORS
 from monitor.errors import HistwatchError
 from monitor.learn.calibration import calibrate_models, calibrated
+from monitor.learn.evaluate.refused import left_out, measured, not_measured
 from monitor.learn.evaluate.roc import LEVEL, RESAMPLED
-from monitor.learn.evaluate.rows import Row
+from monitor.learn.evaluate.rows import Figure, Row
 from monitor.learn.evaluate.scorers import SETTINGS, choose
 from monitor.learn.evaluate.suite import Options, Part, Tell
 from monitor.learn.evaluate.tables import number
@@ -59,7 +60,9 @@ class FalseAlarms:
     words = (
         f"{TYPES} simulated types of 50 x 33 bins, every map a new run. Tails are calibrated on {CALIBRATION} held-out "
         f"good maps of each type, pooled; then {_MAPS} others of each are judged (times --scale). A map of which the "
-        "detector states a chance of at most p is a false alarm at p; promised are p times the maps. The interval is "
+        "detector states a chance of at most p is a false alarm at p; promised are p times the maps. `BAD` are those "
+        "that it calls BAD where it is told that a judgement may be a false alarm with the chance p: rules for dead "
+        "bins, for new life and for missing entries have no part in the stated chance, but in this. The interval is "
         "the wider one of Poisson's and the bootstrap over types, 95 % both. Heavy tails: each bin's systematic from a "
         "lognormal of width 0.5, and 1 % of the bins with 10 to 15 %. `worst` is the type with most false alarms."
     )
@@ -73,11 +76,14 @@ class FalseAlarms:
             If no detector that is asked for states the chance of a map.
         """
         names = options.chosen([case.name for case in CASES], self.name)
-        detectors = [d for d in choose(options.detectors, JUDGING) if d in DETECTORS and _states_chances(d)]
+        asked = choose(options.detectors, JUDGING)
+        detectors = [d for d in asked if d in DETECTORS and _states_chances(d)]
         if not detectors:
             raise HistwatchError(
                 f"--detectors {', '.join(options.detectors)}: none states the chance of a map, so there is no promise"
             )
+        for name in (d for d in asked if d not in detectors):
+            yield left_out(self.name, "all", name, "states no chance of a map, so there is no promise")
         cases = [case for case in CASES if case.name in names]
         for done, case in enumerate(cases):
 
@@ -95,23 +101,26 @@ class FalseAlarms:
             for n in range(TYPES)
         ]
         expected = _calibrated(toys, case.references, options.seed)
-        made = {name: _detector(name) for name in detectors}
+        made = {name: [_detector(name, chance) for chance in CHANCES] for name in detectors}
         count = options.count(_MAPS, least=10)
-        alarms = {name: np.zeros((TYPES, len(CHANCES))) for name in detectors}
+        stated = {name: np.zeros((TYPES, len(CHANCES))) for name in detectors}
+        bad = {name: np.zeros((TYPES, len(CHANCES))) for name in detectors}
         for n, toy in enumerate(toys):
             step(n)
             rng = np.random.default_rng([options.seed, toy.seed, 71])
             for first in range(0, count, _BATCH):
                 batch = [toy.draw(rng) for _ in range(min(_BATCH, count - first))]
-                for name, detector in made.items():
-                    found = detector.judge(batch, [expected[toy.name]] * len(batch))
-                    stated = np.array([1.0 if f.p_value is None else f.p_value for f in found])
-                    alarms[name][n] += (stated[:, None] <= np.array(CHANCES)).sum(axis=0)
+                for name, by_chance in made.items():
+                    for k, detector in enumerate(by_chance):
+                        found = detector.judge(batch, [expected[toy.name]] * len(batch))
+                        bad[name][n, k] += sum(f.bad for f in found)
+                    # The last one is nearest to a budget in use.
+                    chances = np.array([1.0 if f.p_value is None else f.p_value for f in found])
+                    stated[name][n] += (chances[:, None] <= np.array(CHANCES)).sum(axis=0)
         rng = np.random.default_rng(options.seed)
-        for name, counted in alarms.items():
+        for name in detectors:
             for k, chance in enumerate(CHANCES):
-                low, high = ratio_interval(counted[:, k], chance * count * TYPES, rng)
-                realised = float(counted[:, k].sum())
+                promised = chance * count * TYPES
                 yield Row(
                     suite=self.name,
                     what=f"p = {chance:g}",
@@ -121,12 +130,9 @@ class FalseAlarms:
                     n_good=count * TYPES,
                     n_bad=0,
                     figures={
-                        "promised": chance * count * TYPES,
-                        "realised": realised,
-                        "ratio": realised / (chance * count * TYPES),
-                        "ratio_low": low,
-                        "ratio_high": high,
-                        "worst": float(counted[:, k].max()) / (chance * count),
+                        "promised": promised,
+                        **_over("", stated[name][:, k], promised, rng),
+                        **_over("bad_", bad[name][:, k], promised, rng),
                     },
                     peer="prototype, realised over promised" if name == "expectation" else "",
                     peer_value=case.prototype[k] if name == "expectation" else None,
@@ -134,24 +140,46 @@ class FalseAlarms:
 
     def parts(self, rows: Sequence[Row]) -> list[Part]:
         """Return one table."""
-        header = ["good maps", "detector", "p", "promised", "realised", "ratio", "95 %", "worst type", "prototype"]
-        lines = []
-        for row in rows:
-            f = row.figures
-            lines.append(
-                [
-                    row.type,
-                    row.detector,
-                    row.what.removeprefix("p = "),
-                    number(f["promised"], 1),
-                    number(f["realised"], 0),
-                    number(f["ratio"], 2),
-                    f"{number(f['ratio_low'], 2)}-{number(f['ratio_high'], 2)}",
-                    number(f["worst"], 1),
-                    number(row.peer_value, 1),
-                ]
-            )
-        return [Part(title="Realised over promised", header=header, lines=lines)]
+        header = ["good maps", "detector", "p", "promised", "p stated", "ratio", "95 %", "worst type"]
+        header += ["BAD", "ratio", "95 %", "worst type", "prototype"]
+        lines = [
+            [
+                row.type,
+                row.detector,
+                row.what.removeprefix("p = "),
+                number(row.figures["promised"], 1),
+                *_cells(row, ""),
+                *_cells(row, "bad_"),
+                number(row.peer_value, 1),
+            ]
+            for row in measured(rows)
+        ]
+        without = not_measured(rows)
+        part = Part(title="Realised over promised", header=header, lines=lines)
+        return [part, without] if without.lines else [part]
+
+
+def _over(prefix: str, counted: FloatArray, promised: float, rng: np.random.Generator) -> dict[str, Figure]:
+    """Return the figures of false alarms over those promised. Shape of the argument: (types,)."""
+    low, high = ratio_interval(counted, promised, rng)
+    realised = float(counted.sum())
+    return {
+        f"{prefix}realised": realised,
+        f"{prefix}ratio": realised / promised,
+        f"{prefix}ratio_low": low,
+        f"{prefix}ratio_high": high,
+        f"{prefix}worst": float(counted.max()) * counted.size / promised,
+    }
+
+
+def _cells(row: Row, prefix: str) -> list[str]:
+    f = row.figures
+    return [
+        number(f[f"{prefix}realised"], 0),
+        number(f[f"{prefix}ratio"], 2),
+        f"{number(f[f'{prefix}ratio_low'], 2)}-{number(f[f'{prefix}ratio_high'], 2)}",
+        number(f[f"{prefix}worst"], 1),
+    ]
 
 
 def ratio_interval(counted: FloatArray, promised: float, rng: np.random.Generator) -> tuple[float, float]:
@@ -174,14 +202,14 @@ def ratio_interval(counted: FloatArray, promised: float, rng: np.random.Generato
     return low / promised, high / promised
 
 
-def _detector(name: str) -> Detector:
-    return DETECTORS[name](SETTINGS.get(name, Settings()))
+def _detector(name: str, chance: float) -> Detector:
+    return DETECTORS[name](replace(SETTINGS.get(name, Settings()), chance=chance))
 
 
 def _states_chances(name: str) -> bool:
     """Return whether a detector says how likely a good map is as odd as one."""
     *references, one = Toy(name="any", shape=(50, 33)).draw_many(3, 0)
-    (found,) = _detector(name).judge([one], [Expected(learn_reference(references, "any").reference)])
+    (found,) = _detector(name, CHANCES[0]).judge([one], [Expected(learn_reference(references, "any").reference)])
     return found.p_value is not None
 
 
@@ -191,5 +219,5 @@ def _calibrated(toys: Sequence[Toy], references: int, seed: int) -> Mapping[str,
         toy.name: Expected(learn_reference(toy.draw_many(references, 3 * seed), toy.name).reference) for toy in toys
     }
     held = {toy.name: toy.draw_many(CALIBRATION, 3 * seed + 1) for toy in toys}
-    calibration = calibrate_models(held, known, seed=seed)
+    calibration = calibrate_models(held, known, seed=seed).calibration
     return {name: calibrated(one, calibration) for name, one in known.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from monitor.learn.evaluate.roc import Area
@@ -41,6 +41,10 @@ class Row:
     def auc(self) -> float | None:
         """Area under the ROC curve."""
         return self.area.value if self.area else None
+
+    def with_figures(self, figures: Mapping[str, Figure]) -> Row:
+        """Return the row with more figures."""
+        return replace(self, figures={**self.figures, **figures})
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as JSON-ready values; what is not a finite number is null."""

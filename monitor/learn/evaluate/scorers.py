@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -29,7 +30,9 @@ CALIBRATED = ("dbscan", "thesis_b")
 """Thesis B's clustering on the learned reference, and on its own autoencoder: both need a calibration with faults."""
 LEARNING = ("expectation", "chi2", "ks", "pca")
 """What compares with references and is quickly made: worth a look at each number of references."""
-OUTSIDE = (*BASELINES, "thesis_b", "thesis_a")
+CLASSIFIERS = ("thesis_a", "classifier")
+"""Thesis A's own last network, and the classifier that the monitor serves; minutes a type, so only where named."""
+OUTSIDE = (*BASELINES, "thesis_b", *CLASSIFIERS)
 """What is no detector of the monitor."""
 
 
@@ -58,8 +61,25 @@ class Scorer(Protocol):
         """Return how wrong each bin looks, shape: the histogram's; None if it scores no bins."""
         ...
 
+    def bins_of(self, intervals: Sequence[Interval]) -> FloatArray | None:
+        """Return the same of many maps of one shape, at least one. Shape: (maps, ...)."""
+        ...
 
-class DetectorScorer:
+
+class _Many(ABC):
+    """Bins of one map, for who has those of many."""
+
+    @abstractmethod
+    def bins_of(self, intervals: Sequence[Interval]) -> FloatArray | None:
+        """Return how wrong the bins of each map look; see `Scorer`."""
+
+    def bins(self, interval: Interval) -> FloatArray | None:
+        """Return how wrong each bin looks; see `Scorer`."""
+        found = self.bins_of([interval])
+        return None if found is None else np.asarray(found[0])
+
+
+class DetectorScorer(_Many):
     """A detector of the monitor with an expectation."""
 
     def __init__(self, name: str, detector: Detector, expected: Expected) -> None:
@@ -70,16 +90,20 @@ class DetectorScorer:
     def judge(self, intervals: Sequence[Interval]) -> list[Scored]:
         """Score maps, all in one call of the detector."""
         found = self._detector.judge(intervals, [self.expected] * len(intervals))
+        if self.name in CALIBRATED and (bins := self.bins_of(intervals)) is not None:
+            # Thesis B's curves are over minpts: the smaller the least at which a map would be bad, the odder it is.
+            smallest = bins.reshape(len(bins), -1).max(axis=1)
+            return [Scored(float(s), f.bad, f.shapes) for s, f in zip(smallest, found, strict=True)]
         return [Scored(_rank(f.p_value, f.score), f.bad, f.shapes, f.p_value) for f in found]
 
-    def bins(self, interval: Interval) -> FloatArray | None:
+    def bins_of(self, intervals: Sequence[Interval]) -> FloatArray | None:
         """Return the detector's own scores, if it has any."""
         if not isinstance(self._detector, BinScorer):
             return None
-        return self._detector.bin_scores(interval, self.expected)
+        return np.stack([self._detector.bin_scores(i, self.expected) for i in intervals])
 
 
-class BaselineScorer:
+class BaselineScorer(_Many):
     """A baseline that has learned from references."""
 
     def __init__(self, baseline: Pca | IsolationForest) -> None:
@@ -90,31 +114,37 @@ class BaselineScorer:
         """Score maps one by one."""
         return [Scored(self._baseline.score(i)) for i in intervals]
 
-    def bins(self, interval: Interval) -> FloatArray | None:
+    def bins_of(self, intervals: Sequence[Interval]) -> FloatArray | None:
         """Return the baseline's score of every bin."""
-        return self._baseline.bin_scores(interval)
+        return self._baseline.bin_scores(intervals)
 
 
-class ClassifierScorer:
-    """Thesis A's classifier: a map is as odd as it is unlikely to be good."""
+class ClassifierScorer(_Many):
+    """A classifier of whole maps, one of `CLASSIFIERS`: a map is as odd as it is unlikely to be good."""
 
-    name = "thesis_a"
-
-    def __init__(self, references: Sequence[Interval], seed: int, scale: float) -> None:
-        from monitor.learn.thesis_a.classifier import train_ours
-        from monitor.learn.thesis_a.data import toy_like
+    def __init__(self, name: str, references: Sequence[Interval], seed: int, effort: float) -> None:
+        from monitor.learn.thesis_a.classifier import train_ours, train_thesis
+        from monitor.learn.thesis_a.data import SERVED, toy_like
         from monitor.learn.thesis_a.results import Budget
 
-        self._network, self._scale, _ = train_ours(toy_like(references), Budget().scaled(scale), seed)
+        self.name = name
+        budget, toy = Budget().scaled(effort), toy_like(references)
+        try:
+            if name == "thesis_a":
+                self._network, self._scale, _ = train_thesis(toy, budget, seed)
+            else:
+                self._network, self._scale, _ = train_ours(toy, budget, seed, labels=SERVED)
+        except ValueError as error:
+            raise HistwatchError(f"{name} cannot be trained: {error}") from error
 
     def judge(self, intervals: Sequence[Interval]) -> list[Scored]:
-        """Score maps, and call bad what is more likely hot or dead than good."""
+        """Score maps, and call bad what is more likely faulty than good."""
         from monitor.learn.thesis_a.training import probabilities
 
         found = probabilities(self._network, self._scale(np.stack([i.contents for i in intervals])))
         return [Scored(1.0 - float(p[0]), bool(p.argmax() != 0)) for p in found]
 
-    def bins(self, interval: Interval) -> FloatArray | None:  # noqa: ARG002 - it sees maps as a whole
+    def bins_of(self, intervals: Sequence[Interval]) -> FloatArray | None:  # noqa: ARG002 - it sees maps as a whole
         """Return None: it names maps, not bins."""
         return None
 
@@ -124,15 +154,24 @@ def known_names() -> tuple[str, ...]:
     return (*DETECTORS, *OUTSIDE)
 
 
-def choose(wanted: Sequence[str], default: Sequence[str]) -> list[str]:
+def choose(wanted: Sequence[str], default: Sequence[str], own: Sequence[str] = ()) -> list[str]:
     """Return the names that match globs, or those of a default that exist.
+
+    Parameters
+    ----------
+    wanted
+        Globs; none: the default.
+    default
+        Names.
+    own
+        Names that a suite has besides those that all know.
 
     Raises
     ------
     HistwatchError
         If a glob matches nothing.
     """
-    known = known_names()
+    known = (*known_names(), *own)
     if not wanted:
         return [name for name in default if name in known]
     for glob in wanted:
@@ -142,9 +181,9 @@ def choose(wanted: Sequence[str], default: Sequence[str]) -> list[str]:
 
 
 def applies(name: str, interval: Interval) -> bool:
-    """Return whether a detector or baseline is made for such histograms: thesis A's is for maps of counts."""
+    """Return whether a detector or baseline is made for such histograms: classifiers are for maps of counts."""
     counts = interval.entries is None and bool((interval.contents == np.rint(interval.contents)).all())
-    return name != "thesis_a" or (interval.contents.ndim == 2 and counts)
+    return name not in CLASSIFIERS or (interval.contents.ndim == 2 and counts)
 
 
 def make_scorer(
@@ -155,6 +194,7 @@ def make_scorer(
     expected: Expected | None = None,
     sigma: FloatArray | None = None,
     sigmas: tuple[float, float] = (3.0, 4.0),
+    effort: float = 1.0,
 ) -> Scorer:
     """Return a scorer by name, learned from good maps of one type.
 
@@ -171,6 +211,8 @@ def make_scorer(
     sigma, sigmas
         Of the faults that thesis B's clustering is calibrated with, see `monitor.learn.thesis_b.calibrate`. Shape of
         sigma: the histogram's; None: the spread of the map.
+    effort
+        Multiple of what the study of thesis A spends on training a classifier.
 
     Raises
     ------
@@ -179,8 +221,8 @@ def make_scorer(
     """
     if name in BASELINES:
         return BaselineScorer(BASELINES[name](references, seed))
-    if name == "thesis_a":
-        return ClassifierScorer(references, seed, scale=0.1)
+    if name in CLASSIFIERS:
+        return ClassifierScorer(name, references, seed, effort)
     if expected is None:
         expected = expectation_of(name, references, seed)
     settings = SETTINGS.get(name, Settings())

@@ -105,8 +105,9 @@ class Simultaneous:
                 kind=toy.name,
                 rng=rng,
                 figures=figures,
-                peer="prototype, share of maps with all six named",
-                peer_value=1.0,
+                # It was a detector like ours: chi2 and strip medians have no such figure beside them.
+                peer="prototype, share of maps with all six named" if name == "expectation" else "",
+                peer_value=1.0 if name == "expectation" else None,
             )
 
     def parts(self, rows: Sequence[Row]) -> list[Part]:
@@ -176,7 +177,7 @@ def figures_of(scored: Sequence[Scored], placed: Sequence[Sequence[Placed]]) -> 
     every = maps_outside = bins_outside = 0
     for one, faults in zip(scored, placed, strict=True):
         masks = [(is_low(s), mask_of(s, faults[0].bins)) for s in one.shapes]
-        right = [any(low == (f.kind.factor < 1.0) and _alike(mask, f.bins) for low, mask in masks) for f in faults]
+        right = [any(low == (f.kind.factor < 1.0) and alike(mask, f.bins) for low, mask in masks) for f in faults]
         for fault, is_named in zip(faults, right, strict=True):
             named[fault.kind.name] += is_named
         every += all(right)
@@ -193,5 +194,6 @@ def figures_of(scored: Sequence[Scored], placed: Sequence[Sequence[Placed]]) -> 
     }
 
 
-def _alike(one: BoolArray, other: BoolArray) -> bool:
+def alike(one: BoolArray, other: BoolArray) -> bool:
+    """Return whether half of the bins of either are in both."""
     return bool((one & other).sum() >= ALIKE * (one | other).sum())

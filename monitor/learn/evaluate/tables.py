@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from monitor.learn.evaluate.looks import legend_below, looks_of
 from monitor.learn.evaluate.rows import Figure, Row
 from monitor.learn.evaluate.suite import Part
+from monitor.snapshot import FloatArray
 
 _WORST = 6
 """Curves in one picture at most, of the types with the least area of the first detector."""
+_TICKS = {"0": 1.0, "0.5": 0.5, "0.9": 0.1, "0.99": 1e-2, "0.999": 1e-3, "0.9999": 1e-4, "0.99999 or more": 1e-5}
+"""What an axis of areas says, and what these lack to 1."""
+_LEAST = min(_TICKS.values())
 
 
 def experiments(rows: Sequence[Row]) -> list[str]:
@@ -19,7 +24,7 @@ def experiments(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(r.what for r in rows))
 
 
-def detectors(rows: Sequence[Row]) -> list[str]:
+def detectors(rows: Iterable[Row]) -> list[str]:
     """Return the detectors of rows in the order they came."""
     return list(dict.fromkeys(r.detector for r in rows))
 
@@ -94,21 +99,32 @@ def listing(title: str, rows: Sequence[Row], figures: Sequence[str], words: str 
 
 
 def auc_by_type(title: str, rows: Sequence[Row]) -> Part:
-    """Return a picture of the areas of all types, a colour a detector."""
+    """Return a picture of the areas of all types, a look a detector, beside one another.
+
+    Its axis is the logarithm of what an area lacks to 1: the best ones differ in the number of nines.
+    """
 
     def paint(figure: Any) -> None:
-        axes = figure.subplots()
         kinds = list(dict.fromkeys(r.type for r in rows))
-        for name in detectors(rows):
-            own = [r for r in rows if r.detector == name and r.area is not None]
-            values = np.array([(r.area.value, r.area.low, r.area.high) for r in own if r.area])
-            places = [kinds.index(r.type) for r in own]
-            below, above = values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]
-            errors = np.maximum(np.stack([below, above]), 0.0)
-            axes.errorbar(places, values[:, 0], yerr=errors, fmt="o", markersize=3, capsize=2, label=name)
+        looks = looks_of(detectors(r for r in rows if r.area is not None))
+        figure.set_size_inches(max(9.0, 2.0 + 0.08 * len(kinds) * (len(looks) + 2)), 7.0)
+        axes = figure.subplots()
+        for number, (name, look) in enumerate(looks.items()):
+            areas = [(kinds.index(r.type), r.area) for r in rows if r.detector == name and r.area is not None]
+            aside = 0.8 * ((number + 0.5) / len(looks) - 0.5)
+            lacking = _lacking(np.array([(a.value, a.low, a.high) for _, a in areas]))
+            errors = np.maximum(np.abs(lacking[:, 1:] - lacking[:, :1]), 0.0).T[::-1]
+            places = [place + aside for place, _ in areas]
+            axes.errorbar(places, lacking[:, 0], yerr=errors, **{**look, "linestyle": ""}, elinewidth=0.8, label=name)
+        for edge in range(1, len(kinds)):
+            axes.axvline(edge - 0.5, color="0.85", linewidth=0.8)
         axes.set_xticks(range(len(kinds)), kinds, rotation=60, ha="right")
-        axes.set(ylabel="area under the ROC curve")
-        axes.legend(fontsize="small")
+        axes.set(xlim=(-0.5, len(kinds) - 0.5), yscale="log", ylim=(1.3, 0.7 * _LEAST))
+        axes.set_yticks(list(_TICKS.values()), list(_TICKS), minor=False)
+        axes.minorticks_off()
+        axes.grid(axis="y", color="0.85", linewidth=0.8)
+        axes.set(ylabel="area under the ROC curve, by what it lacks to 1")
+        legend_below(figure, [axes])
 
     return Part(title=title, paint=paint)
 
@@ -118,20 +134,31 @@ def roc_curves(title: str, rows: Sequence[Row]) -> Part:
     known = [r for r in rows if r.curve is not None]
 
     def paint(figure: Any) -> None:
-        first = [r for r in known if r.detector == detectors(known)[0]]
+        names = detectors(known)
+        looks = looks_of(names)
+        first = [r for r in known if r.detector == names[0]]
         kinds = [r.type for r in sorted(first, key=lambda r: r.auc or 0.0)][:_WORST]
         columns = min(3, len(kinds))
-        every = figure.subplots(-(-len(kinds) // columns), columns, squeeze=False)
+        down = -(-len(kinds) // columns)
+        figure.set_size_inches(4.0 * max(2, columns), 3.2 * down + 1.0)
+        every = figure.subplots(down, columns, squeeze=False)
         for axes, kind in zip(every.flat, kinds, strict=False):
-            for row in known:
-                if row.type == kind and row.curve is not None:
-                    axes.plot(*row.curve, label=row.detector)
-            axes.set(title=kind, xscale="log", xlim=(1e-5, 1.0), xlabel="good, called bad", ylabel="bad, found")
+            # The first detector last, so that no other lies on it.
+            for row in reversed([r for r in known if r.type == kind]):
+                if row.curve is not None:
+                    axes.plot(*row.curve, **{**looks[row.detector], "marker": ""}, label=row.detector)
+            axes.set(title=kind, xscale="log", xlim=(1e-5, 1.0), ylim=(0.0, 1.02))
+            axes.set(xlabel="good, called bad", ylabel="bad, found")
         for axes in list(every.flat)[len(kinds) :]:
             axes.set_axis_off()
-        every.flat[0].legend(fontsize="x-small")
+        legend_below(figure, list(every.flat), names)
 
     return Part(title=title, paint=paint)
+
+
+def _lacking(areas: FloatArray) -> FloatArray:
+    """Return 1 - area, not less than the axis shows."""
+    return np.maximum(1.0 - areas, _LEAST)
 
 
 def _grid(title: str, rows: Sequence[Row], cell: Callable[[Sequence[Row]], str], beside: bool = False) -> Part:

@@ -8,6 +8,10 @@ Where it is silent, and what was chosen: maps have 64 x 72 bins (ieta x iphi of 
 thesis's autoencoder can give back); as many maps of each class; a hot region has 2 to 10 times its content, a number
 drawn for each map; a region lies where at least 4 of 5 of its bins are ever filled, so that there is something to lose.
 
+The classifier that is served knows one class more than the thesis, ``noisy``: a region of 3 x 3 to 5 x 5 bins that
+scatter far beyond statistics. Each bin has a factor of its own, the logarithm of it uniform between those of 1/3 and 3,
+divided by their mean: together the bins hold what they should. (One bin cannot be told from a hot or weak one.)
+
 Good maps are drawn from a `Toy`: by default `HcalToy`, or what was learned of recorded good intervals, `toy_like`.
 """
 
@@ -31,12 +35,17 @@ from monitor.window import Interval
 
 LABELS = ("good", "hot", "dead")
 """Classes 0, 1 and 2 of the thesis (page 20)."""
+SERVED = (*LABELS, "noisy")
+"""Classes of the classifier that is served."""
 SIZES = (5, 1)
 Place = Literal["fixed", "random"]
 PLACES: tuple[Place, ...] = ("fixed", "random")
 Normalisation = Literal["maximum", "significance"]
 HOT = (2.0, 10.0)
 """Smallest and largest factor of a hot region; the monitor calls hot what is at least twice the expectation."""
+NOISE = 3.0
+"""Largest factor of a bin of a noisy region, and the inverse of the smallest, before their mean is made 1."""
+NOISY_SIZES = (3, 4, 5)
 _FILLED = 0.8
 _REFERENCES = 10
 """Good maps that the expectation is learned from."""
@@ -199,7 +208,7 @@ def spoil(
     rng: np.random.Generator,
     classes: int = len(LABELS),
 ) -> Maps:
-    """Return copies of good maps, as many of each class as can be, with the faults of their classes.
+    """Return copies of good maps, as many of each of the first classes of `SERVED` as can be, with their faults.
 
     Parameters
     ----------
@@ -208,9 +217,12 @@ def spoil(
     live
         Bins that are ever filled. Shape: (x, y).
     sizes
-        Bins that a fault is wide and high; each of these with equal chance.
-    window, classes
+        Bins that a hot or dead region is wide and high; each of these with equal chance. Noisy ones have
+        `NOISY_SIZES`.
+    window
         As of `draw`.
+    classes
+        How many of the first classes of `SERVED`.
 
     Raises
     ------
@@ -221,11 +233,21 @@ def spoil(
     labels = np.arange(len(good)) % classes
     rng.shuffle(labels)
     for one, label in zip(contents, labels, strict=True):
-        if LABELS[label] != "good":
-            where = _window(live, int(rng.choice(sizes)), rng) if window is None else window
-            factor = rng.uniform(*HOT) if LABELS[label] == "hot" else 0.0
-            one[where] = np.rint(one[where] * factor)
+        name = SERVED[label]
+        if name != "good":
+            among = NOISY_SIZES if name == "noisy" else sizes
+            where = _window(live, int(rng.choice(among)), rng) if window is None else window
+            one[where] = np.rint(one[where] * _factor(name, one[where].shape, rng))
     return Maps(contents, labels)
+
+
+def _factor(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray | float:
+    """Return what a fault multiplies contents with: one number, or one of each bin."""
+    if name == "noisy":
+        factors = np.exp(rng.uniform(-np.log(NOISE), np.log(NOISE), shape))
+        noise: FloatArray = factors / factors.mean()
+        return noise
+    return rng.uniform(*HOT) if name == "hot" else 0.0
 
 
 def _window(live: NDArray[np.bool_], size: int, rng: np.random.Generator) -> tuple[slice, slice]:

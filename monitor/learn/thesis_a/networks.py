@@ -149,6 +149,8 @@ CLASSIFIERS = {
     "cnn_three_layers_norm": three_layers_norm,
 }
 """The thesis's convolutional classifiers by name."""
+LAST = "cnn_three_layers_norm"
+"""The last and best of them."""
 OURS = "cnn_three_layers_padded"
 NETWORKS = CLASSIFIERS | {OURS: three_layers_padded}
 """All classifiers by name: what gives the layers for a number of classes."""

@@ -11,7 +11,7 @@ faults of both sizes drawn anew in each epoch, at random places; 30 epochs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -52,7 +52,12 @@ class _Problem:
 
 
 def run_study(
-    *, seed: int, scale: float = 1.0, on_progress: OnProgress | None = None, toy: Toy | None = None
+    *,
+    seed: int,
+    scale: float = 1.0,
+    on_progress: OnProgress | None = None,
+    toy: Toy | None = None,
+    recipes: Collection[Recipe] = ("thesis", "ours"),
 ) -> StudyResult:
     """Run all experiments.
 
@@ -68,6 +73,8 @@ def run_study(
         Told before every training, and at the end.
     toy
         What good maps are drawn from; None: `HcalToy`.
+    recipes
+        Whose models are trained; a report needs both.
 
     Raises
     ------
@@ -81,15 +88,17 @@ def run_study(
     study = _Study(toy or HcalToy(seed=seed), seed, Budget().scaled(scale))
     problems = [_Problem(size, place, 3) for size in SIZES for place in PLACES]
     trainings: list[tuple[str, Callable[[], list[Row] | list[Reconstruction]]]] = []
-    for problem in problems:
+    for problem in problems if "thesis" in recipes else ():
         for name in (*LINEAR, *CLASSIFIERS):
             what = f"{name}, {problem.size} x {problem.size} {problem.place}"
             trainings.append((what, partial(study.thesis, name, problem)))
-    for place in PLACES:
+    for place in PLACES if "thesis" in recipes else ():
         what = f"cnn_two_layers, 5 x 5 {place}, good and hot"
         trainings.append((what, partial(study.thesis, "cnn_two_layers", _Problem(5, place, 2))))
-    trainings.append((f"{OURS}, all faults", partial(study.ours, problems)))
-    trainings.append(("autoencoder", study.reconstruct))
+    if "ours" in recipes:
+        trainings.append((f"{OURS}, all faults", partial(study.ours, problems)))
+    if "thesis" in recipes:
+        trainings.append(("autoencoder", study.reconstruct))
     found: list[Any] = []
     for number, (what, measure) in enumerate(trainings):
         if on_progress is not None:
