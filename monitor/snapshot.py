@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -47,6 +48,11 @@ class Axis:
     labels: tuple[str, ...] = ()
     """Bin labels, either empty or one per bin."""
     title: str = ""
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """First and last edge."""
+        return self.low, self.high
 
     def bin_edges(self) -> FloatArray:
         """Edges of all bins. Shape: (bins + 1,)."""
@@ -109,3 +115,12 @@ class Snapshot:
     def shape(self) -> tuple[int, ...]:
         """Shape of the contents."""
         return tuple(self.contents.shape)
+
+
+def same_ranges(one: Sequence[tuple[float, float]], other: Sequence[tuple[float, float]]) -> bool:
+    """Tell whether axes begin and end alike, but for the rounding of single precision; True where one has none."""
+    for (low, high), (own_low, own_high) in zip(one, other, strict=False):
+        tolerance = 1e-5 * (abs(low) + abs(high) + abs(high - low))
+        if abs(low - own_low) > tolerance or abs(high - own_high) > tolerance:
+            return False
+    return True

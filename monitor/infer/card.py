@@ -40,6 +40,8 @@ class Card(BaseModel):
     kind: Literal["TH1", "TH2", "TProfile", "TProfile2D"]
     shape: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1, max_length=2)]
     """(bins_x,) or (bins_x, bins_y)."""
+    ranges: Annotated[tuple[tuple[float, float], ...], Field(max_length=2)] = ()
+    """First and last edge of every axis; empty: not known, and any will do."""
     normalisation: Literal["exposure", "minmax", "robust", "zscore"]
     input: str = "maps"
     output: str = "expected"

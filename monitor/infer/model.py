@@ -141,6 +141,7 @@ def _reference(session: ort.InferenceSession, card: Card, file: str) -> Referenc
         spread=spread,
         occupancy=occupancy,
         live=rate != 0,
+        ranges=card.ranges,
         coherent=card.coherent,
         scatter=scatter,
         statistics="profile" if profile else card.statistics,

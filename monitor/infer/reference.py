@@ -97,6 +97,8 @@ class Reference:
     histogram's."""
     live: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
     """Bins that were filled in the references. Shape: the histogram's."""
+    ranges: tuple[tuple[float, float], ...] = ()
+    """First and last edge of every axis; empty where they are not known, and any will do."""
     coherent: float
     """Relative scatter that the bins of a strip or larger part share."""
     scatter: WindowScatter | None = None
@@ -168,6 +170,17 @@ class Reference:
         share = np.where((entries > 0) & (own > 0), own / np.maximum(own + statistical, 1e-300), 0.0)
         trusted: FloatArray = self.rate + share * (contents - self.rate)
         return trusted
+
+    @cached_property
+    def skewed(self) -> bool:
+        """Whether entries of a profile are positive and scatter about as much as they are: few of them have a tail.
+
+        Residuals and times, whose means are about 0, have none.
+        """
+        mean = self.rate[self.live]
+        if not self.profile or mean.size == 0 or float(mean.min()) < 0.0:
+            return False
+        return self.spread is None or float(np.median(self.spread[self.live])) <= 1.5 * float(np.median(mean))
 
     @cached_property
     def unit(self) -> float:

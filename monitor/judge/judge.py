@@ -15,6 +15,7 @@ from monitor.judge.entries import SURE
 from monitor.judge.named import name_faults
 from monitor.judge.rates import BAD_BELOW, RateWatch, in_words
 from monitor.judge.words import describe
+from monitor.snapshot import same_ranges
 from monitor.verdict import Judgement, Shape, Verdict
 from monitor.window import Interval, State
 
@@ -77,6 +78,12 @@ class Judge:
                 found = " x ".join(map(str, interval.contents.shape))
                 judgements[index] = _without(
                     interval, entry, Verdict.ERROR, f"binning {found}, its expectation has {wanted}: learn it anew"
+                )
+            elif not same_ranges(_ranges(interval), entry.expected.reference.ranges):
+                ranges = entry.expected.reference.ranges
+                found, wanted = (" x ".join(f"{a:g} to {b:g}" for a, b in r) for r in (_ranges(interval), ranges))
+                judgements[index] = _without(
+                    interval, entry, Verdict.ERROR, f"axes of {found}, its expectation has {wanted}: learn it anew"
                 )
             elif interval.kind.is_profile != entry.expected.reference.profile:
                 judgements[index] = _without(
@@ -252,6 +259,10 @@ def _common(interval: Interval, entry: Entry) -> dict[str, object]:
     }
 
 
+def _ranges(interval: Interval) -> tuple[tuple[float, float], ...]:
+    return tuple([axis.range for axis in interval.axes])
+
+
 def _without(interval: Interval, entry: Entry, verdict: Verdict, reason: str) -> Judgement:
     return Judgement(verdict=verdict, reason=reason, **_common(interval, entry))  # type: ignore[arg-type]
 
@@ -319,7 +330,7 @@ def _together(shapes: Sequence[Shape]) -> Shape:
     """Return one shape for a map that is wrong in more places than anyone will look at one by one."""
     worst = max(shapes, key=lambda s: abs(s.significance))
     return Shape(
-        kind="map",
+        kind="region",
         sign=worst.sign,
         axis=None,
         index=None,

@@ -68,6 +68,7 @@ def train(
         histogram_types=(intervals[0].key,),
         kind=intervals[0].kind.value,
         shape=reference.shape,
+        ranges=learned.reference.ranges,
         normalisation="exposure",
         coherent=round(reference.coherent, 6),
         dispersion=reference.dispersion,

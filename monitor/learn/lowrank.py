@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from monitor.learn.blas import one_thread
 from monitor.snapshot import AnyArray, FloatArray
 
 BOX = 9
@@ -48,7 +49,8 @@ def fit_modes(maps: FloatArray, rate: FloatArray, live: np.ndarray, rank: int) -
     rank = min(rank, len(maps) - 1)
     if rank < 1:
         return np.zeros((1, use.size)), scale
-    _, strengths, vectors = np.linalg.svd(centred, full_matrices=False)
+    with one_thread():
+        _, strengths, vectors = np.linalg.svd(centred, full_matrices=False)
     # Maps that do not differ have no modes: their singular vectors are any.
     rank = min(rank, int((strengths > 1e-7 * np.sqrt(magnitude[use].sum())).sum()))
     if rank < 1:
@@ -62,7 +64,8 @@ def fit_modes(maps: FloatArray, rate: FloatArray, live: np.ndarray, rank: int) -
         relative = ndimage.uniform_filter((vector * weight).reshape(shape), box, mode="constant")
         relative = relative / np.maximum(coverage, 1e-9)
         smooth.append(np.where(use, relative.ravel() / np.where(weight > 0, weight, 1.0), 0.0))
-    modes, _ = np.linalg.qr(np.array(smooth).T)
+    with one_thread():
+        modes, _ = np.linalg.qr(np.array(smooth).T)
     modes = modes.T
     # The sign of a singular vector is arbitrary: fix it, so that the same input gives the same file.
     modes *= np.sign(modes[np.arange(len(modes)), np.abs(modes).argmax(axis=1)])[:, None]
@@ -90,7 +93,8 @@ class LowRank:
     def reconstruct(self, maps: AnyArray) -> FloatArray:
         """Reconstruct maps per unit exposure, float64. Shape: (maps, *shape), in and out."""
         centred = ((maps - self._rate) / self._scale.reshape(self._rate.shape)).reshape(len(maps), -1)
-        decoded = (centred @ self._modes.T @ self._modes) * self._scale
+        with one_thread():
+            decoded = (centred @ self._modes.T @ self._modes) * self._scale
         reconstructed: FloatArray = self._rate + decoded.reshape(maps.shape)
         return reconstructed
 

@@ -10,7 +10,7 @@ from monitor.detect.base import Expected
 from monitor.errors import HistwatchError
 from monitor.infer import Reference
 from monitor.learn.reference import Learned, learn_reference
-from monitor.snapshot import Snapshot
+from monitor.snapshot import Snapshot, same_ranges
 from monitor.window import Derivation, Deriver, Interval, Minimum, State, WindowStore
 
 _NAMED = 4
@@ -61,8 +61,15 @@ def learn_expectations(
     expected = {}
     for key, own in intervals.items():
         # A histogram that was binned anew between runs is learned as it is now.
-        shape = own[-1].contents.shape
-        alike = [i for i in own if i.contents.shape == shape and i.kind is own[-1].kind]
+        last = own[-1]
+        ranges = [a.range for a in last.axes]
+        alike = [
+            i
+            for i in own
+            if i.contents.shape == last.contents.shape
+            and i.kind is last.kind
+            and same_ranges(ranges, [a.range for a in i.axes])
+        ]
         if len(alike) < len(own) and on_left_out is not None:
             on_left_out(key, f"{len(own) - len(alike)} of its {len(own)} intervals are binned otherwise than the last")
         own = alike

@@ -12,7 +12,7 @@ The recipe, in the order of its steps (docs/expectation.md has the formulas and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,12 @@ from monitor.window import Interval
 
 ALONE_COHERENT = 0.01
 """Relative scatter that the bins of a strip share where there is one reference."""
+
+
+LEAST, MOST = 1.0, 1e12
+"""Typical contents that are taken as they are; others, of rates or weights,"""
+LIKE_COUNTS = 100.0
+"""are made as large as this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,17 +69,56 @@ def learn_reference(intervals: Sequence[Interval], name: str) -> Learned:
     what = f"{intervals[0].key}" if intervals else name
     if not filled:
         raise HistwatchError(f"{what}: nothing to learn from, all {len(intervals)} references are empty")
-    if len({i.contents.shape for i in filled}) > 1:
-        raise HistwatchError(f"{what}: references of different binning; learn them apart")
+    odd = next((i for i in filled if not _binned_alike(i, filled[0])), None)
+    if odd is not None:
+        raise HistwatchError(
+            f"{what}: references of different binning: {_binning(filled[0])} in run {filled[0].run}, "
+            f"{_binning(odd)} in run {odd.run}; name only runs that are binned alike"
+        )
     contents = np.stack([i.contents.ravel() for i in filled])
     shape = filled[0].contents.shape
     spans = np.array([i.lumisections for i in filled], dtype=np.float64)
-    if filled[0].kind.is_profile:
-        return _learn_profile(filled, contents, shape, spans, name)
-    return _learn_sums(contents, shape, spans, name)
+    learned = (
+        _learn_profile(filled, contents, shape, spans, name)
+        if filled[0].kind.is_profile
+        else _learn_sums(contents, shape, spans, name)
+    )
+    return replace(learned, reference=replace(learned.reference, ranges=tuple(a.range for a in filled[0].axes)))
+
+
+def _binned_alike(one: Interval, other: Interval) -> bool:
+    if one.contents.shape != other.contents.shape:
+        return False
+    return all(
+        np.allclose(a.bin_edges(), b.bin_edges(), rtol=1e-5, atol=1e-5 * abs(a.high - a.low))
+        for a, b in zip(one.axes, other.axes, strict=True)
+    )
+
+
+def _binning(interval: Interval) -> str:
+    return " x ".join(f"{a.bins} bins from {a.low:g} to {a.high:g}" for a in interval.axes)
 
 
 def _learn_sums(contents: FloatArray, shape: tuple[int, ...], spans: FloatArray, name: str) -> Learned:
+    """Learn of contents in a unit in which half a count is little, and say it in theirs."""
+    filled = contents[contents > 0]
+    typical = float(np.median(filled))
+    if LEAST <= typical <= MOST or bool((filled == np.round(filled)).all() and typical <= MOST):
+        return _learn_scaled(contents, shape, spans, name)
+    unit = typical / LIKE_COUNTS
+    learned = _learn_scaled(contents / unit, shape, spans, name)
+    assert learned.fitted is not None
+    assert learned.kind is not None
+    reference, fitted, kind = learned.reference, learned.fitted, learned.kind
+    return replace(
+        learned,
+        reference=replace(reference, rate=reference.rate * unit, dispersion=reference.dispersion * unit),
+        fitted=replace(fitted, rate=fitted.rate * unit),
+        kind=replace(kind, dispersion=kind.dispersion * unit),
+    )
+
+
+def _learn_scaled(contents: FloatArray, shape: tuple[int, ...], spans: FloatArray, name: str) -> Learned:
     bad = np.zeros(len(contents), dtype=bool)
     while True:
         fitted = fit(contents, shape, spans, bad)

@@ -70,7 +70,9 @@ def moderated(
     relative = np.zeros(windows)
     if int(live.sum()) < 4:
         return Moderated(np.full(windows, ALONE_SYSTEMATIC), ALONE_DEGREES, ALONE_SYSTEMATIC)
-    m, v = mu[:, live], np.maximum(statistical[:, live], 1e-12)
+    m = mu[:, live]
+    # As little as nothing, in any unit.
+    v = np.maximum(statistical[:, live], np.maximum(1e-12 * m * m, 1e-300))
     nu = kept[live] - 1.0
     squares = w[:, live] * deviation[:, live] ** 2 / (1.0 - leverage)[:, None]
     common = _common(squares, m, v, nu)

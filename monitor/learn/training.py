@@ -22,6 +22,9 @@ from monitor.learn.versions import CALIBRATION_FILE, VersionRecord, write_record
 from monitor.source.naming import matches
 from monitor.window import Interval
 
+HEAVY = 5.0
+"""Slope of a tail beyond which a person should look at what was taken for good."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -158,15 +161,30 @@ class Calibrated:
     """Histograms of the dataset, ``stream/path``, that have no model."""
     seen: tuple[int, ...]
     """Runs for calibration that were left out, because a model was trained on them."""
+    left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Runs of intervals that were left out because they are bad rather than good, by ``stream/path``."""
 
     def words(self) -> list[str]:
         """Return what stands behind the thresholds of each kind of statistics, for a person."""
         how = "crosswise" if self.crosswise else "held out"
-        return [
-            f"{kind}: {pool.maps} good maps of {pool.histograms} histograms, {how}"
-            + ("" if pool.maps >= ENOUGH else f"; too few for a promise, {ENOUGH} needed")
-            for kind, pool in self.calibration.pools.items()
+        said = [
+            f"{key}: intervals of run{'s' if len(runs) > 1 else ''} {', '.join(map(str, runs))} left out, they differ "
+            "from the rest"
+            for key, runs in self.left_out.items()
         ]
+        for kind, pool in self.calibration.pools.items():
+            words = f"{kind}: {pool.maps} good maps of {pool.histograms} histograms, {how}"
+            if pool.maps < ENOUGH:
+                words += f"; too few for a promise, {ENOUGH} needed"
+            scale, slope = max(((n, t.slope) for n, t in pool.tails.items()), key=lambda of: of[1], default=("", 0.0))
+            if slope > HEAVY:
+                words += (
+                    f"; good maps differ {slope:.0f} times more than their statistics and systematics tell (windows "
+                    f"'{scale}'), so only gross faults will alarm: are all of these runs good, or does the histogram "
+                    "drift (reference: adaptive)?"
+                )
+            said.append(words)
+        return said
 
 
 def calibrate_version(
@@ -207,13 +225,15 @@ def calibrate_version(
     crosswise = not held if cross is None else cross
     if crosswise:
         parts = _fitting(dataset.part("train"), by_key)
-        calibration = cross_calibrate(parts, seed=seed, on_histogram=on_histogram)
+        ranks = {key: model.card.rank_asked for key, model in by_key.items()}
+        fitted = cross_calibrate(parts, ranks=ranks, seed=seed, on_histogram=on_histogram)
     else:
         expected = {key: Expected(by_key[key].reference, by_key[key]) for key in held}
-        calibration = calibrate_models(held, expected, seed=seed)
-    if not calibration.pools:
+        fitted = calibrate_models(held, expected, seed=seed)
+    if not fitted.calibration.pools:
         raise HistwatchError(_nothing(dataset, bool(by_key), crosswise, seen))
-    return Calibrated(calibration, crosswise, without, tuple(sorted(seen)))
+    left_out = {key: tuple(sorted({i.run for i in own})) for key, own in fitted.left_out.items()}
+    return Calibrated(fitted.calibration, crosswise, without, tuple(sorted(seen)), left_out)
 
 
 def _model_of(key: str, models: Sequence[Model]) -> Model | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -26,6 +27,7 @@ from monitor.learn.calibration import calibrate_models, calibrated, cross_calibr
 from monitor.learn.reference import learn_reference
 from monitor.learn.toys import Toy
 from monitor.snapshot import FloatArray
+from monitor.window import Interval
 
 SHAPE = (24, 16)
 WINDOWS = windows_of(SHAPE)
@@ -184,7 +186,7 @@ def good_maps(case: str) -> tuple[Calibration, Expected, FloatArray]:
     expected = {f"toy/{t.name}": Expected(learn_reference(t.draw_many(LEARNED, 1), t.name).reference) for t in toys}
     expected = {key: e for key, e in expected.items() if e.reference.statistics == "counts"}
     toys = [t for t in toys if f"toy/{t.name}" in expected]
-    calibration = calibrate_models({f"toy/{t.name}": t.draw_many(HELD_OUT, 2) for t in toys}, expected)
+    calibration = calibrate_models({f"toy/{t.name}": t.draw_many(HELD_OUT, 2) for t in toys}, expected).calibration
     best = [detector.scan(t.draw_many(JUDGED, 3), [expected[f"toy/{t.name}"]] * JUDGED) for t in toys]
     return calibration, expected["toy/0"], np.concatenate(best)
 
@@ -215,13 +217,13 @@ def test_theory_alone_breaks_its_promise_where_tails_are_heavy() -> None:
 def test_maps_that_serve_twice_are_judged_by_what_has_not_seen_them() -> None:
     toys = [Toy(name=f"{n}", shape=SHAPE, mean=400.0, heavy=True, seed=n) for n in range(4)]
     seen: list[str] = []
-    found = cross_calibrate({f"toy/{t.name}": t.draw_many(24, 1) for t in toys}, on_histogram=seen.append)
+    found = cross_calibrate({f"toy/{t.name}": t.draw_many(24, 1) for t in toys}, on_histogram=seen.append).calibration
     assert seen == [f"toy/{t.name}" for t in toys]
     pool = found.pools["counts"]
     assert (pool.maps, pool.histograms) == (96, 4)
     # In-sample residuals would fall short of theory; these have the heavy tail that new maps have.
     assert pool.tails["bin"].start > 4.0
-    assert found == cross_calibrate({f"toy/{t.name}": t.draw_many(24, 1) for t in toys})
+    assert found == cross_calibrate({f"toy/{t.name}": t.draw_many(24, 1) for t in toys}).calibration
 
 
 def test_an_expectation_is_given_the_pool_of_its_own_statistics() -> None:
@@ -231,3 +233,42 @@ def test_an_expectation_is_given_the_pool_of_its_own_statistics() -> None:
     assert ExpectationDetector().limits(reference).promise.startswith("extrapolated")
     assert calibrated(expected, None) is expected
     assert calibrated(expected, Calibration(pools={"sums": calibration.pools["counts"]})) is expected
+
+
+PROFILE = Toy(name="profile", shape=(48, 32), profile=True, mean=1.0)
+
+
+def spoilt(interval: Interval) -> Interval:
+    contents = interval.contents.copy()
+    contents[20:30] *= 0.3
+    return replace(interval, contents=contents)
+
+
+def steepest(calibration: Calibration) -> float:
+    return max(tail.slope for pool in calibration.pools.values() for tail in pool.tails.values())
+
+
+@pytest.mark.parametrize(
+    "toy",
+    [Toy(name="few", shape=(48, 32), mean=80.0), Toy(name="many", shape=(48, 32), mean=4000.0), PROFILE],
+    ids=lambda t: t.name,
+)
+def test_a_bad_run_among_the_good_ones_does_not_calibrate(toy: Toy) -> None:
+    good = toy.draw_many(24, 1)
+    bad = [spoilt(i) if i.run in (6, 7) else i for i in good]
+    expected = {"h": Expected(learn_reference(toy.draw_many(12, 7), "others").reference)}
+    for fit in (lambda own: cross_calibrate({"h": own}), lambda own: calibrate_models({"h": own}, expected)):
+        clean, cleaned = fit(good), fit(bad)
+        assert not clean.left_out
+        assert {i.run for i in cleaned.left_out["h"]} == {6, 7}
+        assert sum(pool.maps for pool in cleaned.calibration.pools.values()) == 22
+        assert steepest(cleaned.calibration) < 2.0 * steepest(clean.calibration)
+
+
+def test_noisy_good_maps_all_calibrate() -> None:
+    for seed in range(4):
+        kinds = [(mean, heavy) for mean in (100.0, 3000.0) for heavy in (False, True)]
+        toys = [Toy(name=f"{mean} {heavy}", mean=mean, heavy=heavy, seed=seed) for mean, heavy in kinds]
+        held = {t.name: t.draw_many(60, 50 + seed) for t in toys}
+        known = {t.name: Expected(learn_reference(t.draw_many(8, 70 + seed), t.name).reference) for t in toys}
+        assert not calibrate_models(held, known).left_out

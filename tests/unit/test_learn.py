@@ -22,6 +22,7 @@ from monitor.detect.base import Expected
 from monitor.detect.expectation import ExpectationDetector
 from monitor.errors import HistwatchError
 from monitor.infer import Model, load_model
+from monitor.judge import Catalogue, Judge, Rule
 from monitor.learn.autoencoder import train
 from monitor.learn.lowrank import fit_modes
 from monitor.learn.models import model_file_name
@@ -240,6 +241,25 @@ def test_from_nothing_nothing_is_learned(intervals: list[Interval]) -> None:
         learn_reference(intervals, "test")
     with pytest.raises(HistwatchError, match="nothing to learn from"):
         train(intervals, name="m", version="1")
+
+
+def test_references_and_maps_of_another_range_are_refused() -> None:
+    good = good_intervals(smooth_rate(), 8)
+    wider = [replace(i, run=i.run + 10, axes=(replace(i.axes[0], high=i.axes[0].high * 2.0), i.axes[1])) for i in good]
+    with pytest.raises(HistwatchError, match=r"24 bins from 0 to 24 .* in run 1, 24 bins from 0 to 48 .* in run 11"):
+        learn_reference([*good, *wider], "test")
+    # Single precision of a producer is no other binning.
+    rounded = [replace(i, axes=(replace(i.axes[0], high=i.axes[0].high * (1.0 + 1e-7)), i.axes[1])) for i in good]
+    learned = learn_reference([*good, *rounded], "test").reference
+    model = model_of(good)
+    for expected in (Expected(learned), Expected(model.reference, model)):
+        rule = Rule(name="all", match=("*",), subsystem="calo", detector=ExpectationDetector())
+        judge = Judge(Catalogue([rule], references={good[0].key: expected}))
+        verdicts = [judge.judge([i])[0] for i in (good[0], rounded[0], wider[0])]
+        assert [v.verdict.value for v in verdicts] == ["GOOD", "GOOD", "ERROR"]
+        assert verdicts[-1].reason == "axes of 0 to 48 x 0 to 16, its expectation has 0 to 24 x 0 to 16: learn it anew"
+    relearned = learn_expectations({good[0].key: [*good, *wider]}, on_left_out=lambda *_: None)
+    assert relearned[good[0].key].reference.ranges == ((0.0, 48.0), (0.0, 16.0))
 
 
 def test_references_of_other_binning_are_refused() -> None:
