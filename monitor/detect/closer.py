@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from scipy import ndimage, special
 
 from monitor.detect import kernels
 from monitor.detect.base import Expected, Finding
-from monitor.detect.geometry import BoolArray, shapes_of
+from monitor.detect.geometry import DEAD, BoolArray, shapes_of, whole_strips
 from monitor.detect.limits import Limits
 from monitor.detect.missing import missing_entries
+from monitor.detect.moved import moved_means
 from monitor.detect.planes import Planes
 from monitor.detect.rates import modelled_rates, shown
 from monitor.infer.calibration import chances_of
@@ -23,8 +27,6 @@ MANY_SHAPES, MANY_BINS = 12, 0.05
 """Shapes, or share of bins, beyond which a map that is too wide has another pattern rather than faults."""
 LEAST_LEFT = 4
 """Bins that must not be wrong for the exposure to be fitted to them."""
-MOSTLY_DEAD = 0.25
-"""Share of bins at zero from which on they are taken out first: they would make the rest look wide, or hot."""
 _ROUNDS = 8
 _NEARLY = 0.7
 _NARROW, _NARROWEST = 0.7, 0.05
@@ -77,9 +79,12 @@ class Closer:
         missing = missing_entries(self._reference, self._interval, limits.single)
         self._low |= missing < 0
         self._found += missing
-        silent = self._silent(planes, 1.0)
-        if int(silent.sum()) > MOSTLY_DEAD * int(planes.judged.sum()):
-            self._low |= silent
+        # Dead bins are certain, and taken out first: they would make the rest look wide, or hot, or low beside them.
+        silent = self._silent(planes, 1.0) & ~self._high
+        self._low |= silent
+        # Bins that are not live do not cut a strip in two.
+        strips = whole_strips(silent.reshape(self._reference.shape), self._reference.live)
+        self._low_area |= strips.ravel() & ~planes.judged
         penalty = 2.0 * np.log(self._windows.counts)
         width, first = 1.0, np.zeros(len(self._windows.names))
         if self._high.any() or self._low.any():
@@ -123,7 +128,13 @@ class Closer:
             if len(shapes) > MANY_SHAPES or changed > MANY_BINS * int(planes.judged.sum()):
                 # No fault of a detector: another pattern of light, another trigger, a reference of another time.
                 warning += f", and {changed} of them differ in {len(shapes)} places: its pattern has changed"
-                shapes = [s for s in shapes if s.sign == "dead"]
+                shapes = [s for s in shapes if s.sign == "dead" or s.expected == 0.0]
+            moved = moved_means(planes, float(limits.sigmas[-1])) if self._reference.profile else None
+            if moved is not None:
+                warning = f"all of its means are {moved.observed / moved.expected:.2g} times what is expected"
+                # Bins without entries have no mean that could have moved.
+                own = set(moved.bins)
+                shapes = [moved, *(s for s in shapes if own.isdisjoint(s.bins))]
         score = float(np.abs(first).max(initial=0.0))
         if not shapes and not warning and bool((np.abs(first) >= limits.sigmas).any()):
             warning = (
@@ -134,12 +145,19 @@ class Closer:
             bad=bool(shapes),
             score=max([score, *(abs(s.significance) for s in shapes)]),
             shapes=tuple(shapes),
-            p_value=float(chances_of(self._windows, limits.tails[None], first[None])[0]),
+            p_value=self._chance(first, shapes),
             exposure=float(planes.exposure),
             warning=warning,
             visible=limits.visible(planes.exposure),
             note=limits.note,
         )
+
+    def _chance(self, first: FloatArray, shapes: Sequence[Shape]) -> float:
+        """Return the chance that a good map shows what this one does: in a window, or as what the rules name."""
+        by_windows = float(chances_of(self._windows, self._limits.tails[None], first[None])[0])
+        most = max((abs(s.significance) for s in shapes), default=0.0)
+        by_rules = 2.0 * float(self._windows.counts[0]) * float(special.ndtr(-most))
+        return min(by_windows, by_rules)
 
     def _pick(self, excess: FloatArray, merit: FloatArray, place: AnyArray) -> int:
         """Return the scale whose window says best what is wrong.
@@ -171,6 +189,9 @@ class Closer:
         Where the variance of sums was fitted, it need not hold at another scale: if all bins scatter far less, it is
         made smaller.
         """
+        if self._reference.statistics == "exact":
+            # Every deviation of an exact counter is one, however many there are.
+            return 1.0
         width = planes.width(wrong)
         if self._reference.statistics == "sums" and width < _NARROW:
             self._scatter = max(width, _NARROWEST)
@@ -213,6 +234,7 @@ class Closer:
                 windows.sizes,
                 reference.shared,
                 reference.freedoms,
+                reference.skewed,
                 best,
                 place,
             )
@@ -253,6 +275,18 @@ class Closer:
         dead: BoolArray = at_zero & (planes.mu >= self._limits.silent_from(width))
         return dead
 
+    def _dead(self, planes: Planes) -> BoolArray:
+        """Return the low bins that are dead for certain, and the next to empty ones that touch them."""
+        empty = self._low & (self._contents <= DEAD * planes.mu)
+        certain = self._silent(planes, 1.0) & empty
+        if self._reference.profile or not certain.any() or (self._contents[self._low] <= 0).all():
+            return empty if not self._reference.profile else np.zeros_like(empty)
+        shape = self._windows.shape
+        labels, _ = ndimage.label(empty.reshape(shape), structure=np.ones((3, 3), dtype=bool))
+        with_certain = np.unique(labels.ravel()[certain])
+        dead: BoolArray = np.isin(labels.ravel(), with_certain[with_certain > 0])
+        return dead
+
     def _shapes(self, planes: Planes, width: float) -> list[Shape]:
         reference = self._reference
         shape = reference.shape
@@ -269,7 +303,13 @@ class Closer:
             return part if abs(part) > abs(whole) or part * whole < 0 else whole
 
         shapes: list[Shape] = []
-        for bins, area, is_low in ((self._low, self._low_area, True), (self._high, self._high_area, False)):
+        dead = self._dead(planes)
+        for bins, area, is_low in (
+            # What is dead is no part of what is low around it.
+            (dead, self._low_area & (dead | ~self._low), True),
+            (self._low & ~dead, self._low_area, True),
+            (self._high, self._high_area, False),
+        ):
             found = shapes_of(
                 (bins | area).reshape(shape),
                 (bins & known).reshape(shape),

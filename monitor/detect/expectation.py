@@ -151,6 +151,7 @@ class ExpectationDetector:
                 windows.sizes,
                 reference.shared,
                 reference.freedoms,
+                reference.skewed,
                 best[m],
                 place,
             )

@@ -61,6 +61,53 @@ def classify(bins: BoolArray, live: BoolArray) -> tuple[str, str | None, int | N
     return "region", None, None
 
 
+def whole_strips(bins: BoolArray, live: BoolArray) -> BoolArray:
+    """Return the strips, along either axis, of which `FULL` of the live bins are given. Shape: the map's."""
+    found = np.zeros_like(bins)
+    if bins.ndim == 2 and min(bins.shape) > 1:
+        for along in (1, 0):
+            found |= np.expand_dims(_whole(bins, live, along), along)
+    return found
+
+
+def _whole(bins: BoolArray, live: BoolArray, along: int) -> BoolArray:
+    """Tell which strips are whole, those of x for `along` 1."""
+    alive = live.sum(axis=along)
+    whole: BoolArray = (bins.sum(axis=along) >= FULL * alive) & (alive > 2)
+    return whole
+
+
+def _apart(places: NDArray[np.int64], shape: tuple[int, ...], live: BoolArray) -> list[NDArray[np.int64]]:
+    """Take whole strips out of bins that touch: two that cross, or one that touches a spot, are no region.
+
+    Parameters
+    ----------
+    places
+        Flat indices of bins that touch.
+    live
+        Shape: `shape`, (bins_x, bins_y).
+    """
+    own = np.zeros(shape, dtype=bool)
+    own.flat[places] = True
+    if min(shape) == 1 or places.size < 3 or classify(own, live)[0] != "region":
+        return [places]
+    crossing: list[NDArray[np.int64]] = []
+    left = own.copy()
+    for along in (1, 0):
+        whole = np.flatnonzero(_whole(own, live, along))
+        for strips in np.split(whole, np.flatnonzero(np.diff(whole) > 1) + 1):
+            if strips.size:
+                strip = np.zeros(shape, dtype=bool)
+                strip[(strips, slice(None)) if along == 1 else (slice(None), strips)] = True
+                # Where strips cross, the bins are the first one's; the second is whole enough without them.
+                crossing.append(np.flatnonzero(strip & left))
+                left &= ~strip
+    if not crossing:
+        return [places]
+    rest, number = ndimage.label(left, structure=_NEIGHBOURS)
+    return [*crossing, *(np.flatnonzero(rest == n + 1) for n in range(number))]
+
+
 def shapes_of(
     areas: BoolArray,
     bins: BoolArray,
@@ -100,7 +147,8 @@ def shapes_of(
     combine = np.mean if profile else np.sum
     own = np.zeros(bins.shape, dtype=bool)
     found = []
-    for part in np.split(places, ends) if places.size else ():
+    touching = np.split(places, ends) if places.size else []
+    for part in [one for group in touching for one in _apart(group, shape2, live.reshape(shape2))]:
         own.flat[part] = True
         kind, axis, index = (
             ("bin", None, None) if part.size == 1 else classify(own.reshape(shape2), live.reshape(shape2))

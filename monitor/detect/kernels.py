@@ -44,10 +44,10 @@ def running_sums(plane, nx, ny, sums):  # type: ignore[no-untyped-def]
 
 @kernel(
     "void(float64[::1], float64[::1], float64[::1], float64[::1], int64, int64, int64[:,::1], float64[::1],"
-    " float64[::1], float64[::1], int64[:,::1])",
+    " float64[::1], boolean, float64[::1], int64[:,::1])",
 )
 def scan_means(  # type: ignore[no-untyped-def]
-    deviation, weight, expected, systematic, nx, ny, sizes, coherent, dof, best, place
+    deviation, weight, expected, systematic, nx, ny, sizes, coherent, dof, skewed, best, place
 ):
     """Find the most significant window of every scale in one profile.
 
@@ -63,6 +63,8 @@ def scan_means(  # type: ignore[no-untyped-def]
         Relative scatter that the bins of a window share; that of single bins is in `weight`. Shape: (scales,).
     dof
         Degrees of freedom of the systematic. Shape: (scales,).
+    skewed
+        Whether few entries have a tail upwards.
     best
         Out: signed significance. Shape: (scales,).
     place
@@ -99,7 +101,7 @@ def scan_means(  # type: ignore[no-untyped-def]
                 # No tail of a mean is more significant than its pull.
                 if v <= nothing or d * d <= best[k] * best[k] * v:
                     continue
-                z = significance(d, v, mu, False, common, dof[k])
+                z = significance(d, v, mu if skewed else 0.0, False, common, dof[k])
                 if abs(z) > abs(best[k]):
                     best[k] = z
                     place[k, 0] = i

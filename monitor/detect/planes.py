@@ -78,7 +78,7 @@ class Planes:
         kernels.significances(
             self.deviation,
             np.where(self.judged, self.variance, 0.0),
-            np.abs(self.mu),
+            np.abs(self.mu) if self.reference.skewed or not self.reference.profile else np.zeros_like(self.mu),
             self.systematic,
             not self.reference.profile and not self.reference.logarithmic,
             float(self.reference.freedoms[0]),
@@ -139,7 +139,7 @@ class Planes:
             d, v, mu = (float(p[bins].sum()) for p in self.weighted(np.zeros_like(bins)))
             common = (reference.coherent * mu) ** 2 if several else 0.0
             own = common if several else float((self.systematic[bins] / self.variance[bins] ** 2).sum())
-            return float(significance(d, v + common, mu, False, own, freedom))
+            return float(significance(d, v + common, mu if reference.skewed else 0.0, False, own, freedom))
         d, v, mu, own = (float(p[bins].sum()) for p in (self.deviation, self.variance, self.mu, self.systematic))
         common = (reference.coherent * mu) ** 2 if several else 0.0
         return float(significance(d, v + common, mu, not reference.logarithmic, own + common, freedom))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
 from monitor.detect.base import Finding
 from monitor.verdict import Shape
@@ -10,6 +11,8 @@ from monitor.verdict import Shape
 _NAMED = 3
 _LIKELY = 0.5
 """Probability from which on a kind of fault is worth a word."""
+_FILLED = 0.5
+"""Share of the bins between the first and the last of a region below which they are counted rather than spanned."""
 _NO_CHANGE = 3.0
 """Relative change beyond which nothing but a storm would show."""
 
@@ -43,7 +46,10 @@ def place_of(shape: Shape) -> str:
         indices = sorted({b[fixed] for b in shape.bins})
         return f"{shape.kind} {shape.axis}={_span(indices[0], indices[-1])}"
     ranges = [(min(c), max(c)) for c in zip(*shape.bins, strict=True)]
-    return f"{shape.kind} " + " ".join(f"{a}={_span(*r)}" for a, r in zip("xy", ranges, strict=False))
+    what = shape.kind
+    if len(shape.bins) < _FILLED * prod(high - low + 1 for low, high in ranges):
+        what = f"{len(shape.bins)} bins within"
+    return f"{what} " + " ".join(f"{a}={_span(*r)}" for a, r in zip("xy", ranges, strict=False))
 
 
 def describe_shape(shape: Shape) -> str:
@@ -73,7 +79,7 @@ def _percent(change: float) -> str:
     if change > _NO_CHANGE:
         return "none, too few entries"
     if change >= 1.0:
-        return f"{100 * change:.0f} %, hardly even a dead one"
+        return f"{100 * change:.0f} %, not even a dead one"
     return f"{100 * change:.2g} %"
 
 

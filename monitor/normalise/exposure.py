@@ -111,10 +111,17 @@ def exposure_of(contents, block, rate, sample, dispersion):  # type: ignore[no-u
         whole += sampled_rate[s]
     quick = min(size, _SORTED)
     ordered = np.sort(sampled[:quick] / sampled_rate[:quick])
+    silent = np.searchsorted(ordered, 0.0, side="right")
     best = 0.0
     best_held = 0.0
-    for start in _STARTS:
-        scale = ordered[int(start * (quick - 1) + 0.5)]
+    for number in range(_STARTS.size + 1):
+        if number < _STARTS.size:
+            scale = ordered[int(_STARTS[number] * (quick - 1) + 0.5)]
+        elif best == 0.0 and silent < quick:
+            # Most of the map is silent: dead, if what is not agrees on a scale; too sparse, if that scale falls.
+            scale = ordered[(silent + quick) // 2]
+        else:
+            break
         held = 0.0
         for _ in range(_SEARCH_ROUNDS):
             inside_content, held = _agreeing(sampled, sampled_rate, scale, dispersion, _CLIP)
@@ -145,7 +152,7 @@ def exposure_of(contents, block, rate, sample, dispersion):  # type: ignore[no-u
             inside_content, held = _agreeing(content, rate, best, dispersion, _WIDE_CLIP)
             best = inside_content / held
         return best
-    # Most of the map is empty: too sparse, or dead. Its total is all there is to go by.
+    # Its total is all there is to go by.
     inside_content = 0.0
     inside_rate = 0.0
     for b in range(rate.size):

@@ -160,7 +160,7 @@ def test_the_scan_of_means_finds_what_summing_every_window_finds(shape: tuple[in
     systematic = rng.uniform(0.0, 0.05, bins)
     coherent, dof = rng.uniform(0.0, 0.01, len(every.names)), rng.choice([2.5, 8.0, SURE_DOF], len(every.names))
     best, place = np.full(len(every.names), np.nan), np.full((len(every.names), 2), -1)
-    kernels.scan_means(*planes, systematic, *every.shape, every.sizes, coherent, dof, best, place)
+    kernels.scan_means(*planes, systematic, *every.shape, every.sizes, coherent, dof, True, best, place)
     wanted = []
     for k in range(len(every.names)):
         d, v, mu = (every.sums(plane, k) for plane in planes)
@@ -180,5 +180,5 @@ def test_bins_of_a_profile_that_do_not_count_are_nothing() -> None:
     nothing = np.zeros(130)
     best, place = np.full(len(every.names), np.nan), np.full((len(every.names), 2), -1)
     coherent, dof = np.zeros(len(every.names)), np.full(len(every.names), SURE_DOF)
-    kernels.scan_means(nothing, nothing, nothing, nothing, 13, 10, every.sizes, coherent, dof, best, place)
+    kernels.scan_means(nothing, nothing, nothing, nothing, 13, 10, every.sizes, coherent, dof, True, best, place)
     np.testing.assert_array_equal(best, 0.0)

@@ -114,13 +114,37 @@ def test_a_dead_quarter_is_one_region_at_any_exposure(exposure: float, reference
     assert finding.exposure == pytest.approx(whole.exposure, rel=0.01)
 
 
-def test_a_dead_strip_that_crosses_a_dead_layer_makes_one_region() -> None:
+def test_a_dead_strip_and_a_dead_layer_that_cross_are_two_things() -> None:
     faults = [Fault(np.s_[7, :], 0.0, "strip", "dead"), Fault(np.s_[:, 10:13], 0.0, "layer", "dead")]
     for seed in range(4):
         toy = toy_of(2000.0, seed)
         finding = judge(with_faults(toy.draw_many(1, 2)[0], faults, np.random.default_rng(0)), expected_of(toy, 10))
-        assert names(finding) == Counter([("region", "dead", None, None)])
+        assert names(finding) == Counter([("strip", "dead", "x", 7), ("layer", "dead", "y", 10)])
         np.testing.assert_array_equal(mask_of(finding, SHAPE), truth_of(faults, toy.rate))
+
+
+@pytest.mark.parametrize("references", [5, 20])
+def test_what_is_dead_is_named_apart_from_what_is_low_around_it(references: int) -> None:
+    beside = [Fault(np.s_[10, :], 0.0, "strip", "dead", "x", 10), Fault(np.s_[11, :], 0.7, "strip", "low", "x", 11)]
+    inside = [Fault(np.s_[:, 5:8], 0.7, "layer", "low", "y", 5), Fault(np.s_[20, 6], 0.0, "bin", "dead")]
+    touching = [Fault(np.s_[:, 20], 0.0, "strip", "dead", "y", 20), Fault(np.s_[30:33, 21:24], 0.0, "spot", "dead")]
+    for faults in (beside, inside, touching):
+        for seed in range(3):
+            toy = toy_of(1000.0, seed)
+            good = toy.draw_many(1, 2)[0]
+            finding = judge(with_faults(good, faults, np.random.default_rng(0)), expected_of(toy, references))
+            assert names(finding) == Counter(f.name for f in faults)
+
+
+@pytest.mark.parametrize("references", [1, 3, 20])
+@pytest.mark.parametrize("share", [0.02, 0.09, 0.4])
+def test_bins_that_are_dead_at_random_are_named_and_no_others(references: int, share: float) -> None:
+    toy = toy_of(300.0)
+    contents = np.random.default_rng(5).poisson(toy.rate).astype(float)
+    dead = np.random.default_rng(6).random(SHAPE) < share
+    contents[dead] = 0.0
+    finding = judge(interval_of(contents), expected_of(toy, references))
+    np.testing.assert_array_equal(mask_of(finding, SHAPE), dead & (toy.rate > 0))
 
 
 @pytest.mark.parametrize("mean", [400.0, 5000.0])

@@ -163,3 +163,10 @@ def test_nothing_found_is_said_with_the_largest_deviation() -> None:
 def test_new_life_is_said_without_an_expectation() -> None:
     words = describe_shape(make_shape((3, 7), sign="hot", observed=2000.0, expected=0.0))
     assert words == "bin (3, 7) alive: 2000 seen where nothing ever was filled"
+
+
+def test_many_bins_far_apart_are_counted_and_not_called_the_whole_map() -> None:
+    shape = make_shape(*[(5 * n, 3 * (n % 7)) for n in range(40)], kind="region")
+    assert place_of(shape) == "40 bins within x=0..195 y=0..18"
+    near = make_shape(*[(x, y) for x in range(9) for y in range(9)], kind="region")
+    assert place_of(near) == "region x=0..8 y=0..8"

@@ -123,7 +123,7 @@ def test_a_map_that_is_wrong_everywhere_is_one_shape() -> None:
     detector = Canned({"many": Finding(bad=True, score=9, shapes=many), "few": Finding(bad=True, score=9, shapes=few)})
     found, others = judge_of(["many", "few"], detector).judge([interval("many"), interval("few")])
     (shape,) = found.shapes
-    assert (shape.kind, shape.sign, shape.significance) == ("map", "dead", -5.0 - MAX_SHAPES + 1)
+    assert (shape.kind, shape.sign, shape.significance) == ("region", "dead", -5.0 - MAX_SHAPES + 1)
     assert set(shape.bins) == {b for s in many for b in s.bins}
     assert (shape.observed, shape.expected) == (0.0, 100.0 * len(many))
     assert others.shapes == few
