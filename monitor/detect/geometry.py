@@ -99,8 +99,9 @@ def _apart(places: NDArray[np.int64], shape: tuple[int, ...], live: BoolArray) -
             if strips.size:
                 strip = np.zeros(shape, dtype=bool)
                 strip[(strips, slice(None)) if along == 1 else (slice(None), strips)] = True
-                # Where strips cross, the bins are the first one's; the second is whole enough without them.
-                crossing.append(np.flatnonzero(strip & left))
+                # Where strips cross, the bins are the first one's; the second, if any are left, is whole enough.
+                if (strip & left).any():
+                    crossing.append(np.flatnonzero(strip & left))
                 left &= ~strip
     if not crossing:
         return [places]

@@ -170,3 +170,21 @@ def test_many_bins_far_apart_are_counted_and_not_called_the_whole_map() -> None:
     assert place_of(shape) == "40 bins within x=0..195 y=0..18"
     near = make_shape(*[(x, y) for x in range(9) for y in range(9)], kind="region")
     assert place_of(near) == "region x=0..8 y=0..8"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_bin_is_in_exactly_one_shape(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for _ in range(500):
+        shape = tuple(rng.integers(2, 9, 2))
+        live = rng.random(shape) < rng.choice([0.3, 0.6, 0.8])
+        # Strips that cross, and together hold all that others have: none may be named with no bins left.
+        bins = rng.random(shape) < rng.choice([0.1, 0.3])
+        bins[rng.random(shape[0]) < 0.5] = True
+        bins[:, rng.random(shape[1]) < 0.3] = True
+        bins &= live
+        shapes = found(bins, live)
+        named = [place for one in shapes for place in one.bins]
+        assert all(one.bins for one in shapes)
+        assert len(set(named)) == len(named)
+        assert set(named) == set(zip(*(axis.tolist() for axis in np.nonzero(bins)), strict=True))
