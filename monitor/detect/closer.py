@@ -141,6 +141,7 @@ class Closer:
                 f"the map differs from its reference by {score:.1f} standard deviations, but not in a part that can be "
                 "named: too little of it agrees on an exposure"
             )
+        visible, note = limits.reach(planes.exposure, self._alone)
         return Finding(
             bad=bool(shapes),
             score=max([score, *(abs(s.significance) for s in shapes)]),
@@ -148,8 +149,8 @@ class Closer:
             p_value=self._chance(first, shapes),
             exposure=float(planes.exposure),
             warning=warning,
-            visible=limits.visible(planes.exposure),
-            note=limits.note,
+            visible=visible,
+            note=note,
         )
 
     def _chance(self, first: FloatArray, shapes: Sequence[Shape]) -> float:

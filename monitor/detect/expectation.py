@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from monitor.detect import kernels
+from monitor.detect.alone import systematic_alone
 from monitor.detect.base import Expected, Finding, Settings
 from monitor.detect.closer import Closer
 from monitor.detect.limits import Limits
@@ -29,11 +30,6 @@ _AGREE = 3.0
 """Standard deviations of a correlation from which on neighbours are believed, and wholly from twice as many."""
 _CLOSE_IN_TAILS = 1.5
 """Standard deviations from which on tails of good maps are looked at: the most extreme of a few windows is not far."""
-_SAMPLE = 1500
-"""Windows that are enough for a median."""
-_FEW = 8
-_MEDIAN_CHI2 = 0.45494
-"""Median of the squared pull of a normal distribution."""
 
 
 class ExpectationDetector:
@@ -65,9 +61,18 @@ class ExpectationDetector:
         return known
 
     def judge(self, intervals: Sequence[Interval], expected: Sequence[Expected]) -> list[Finding]:
-        """Judge intervals of one shape, each against its own expectation."""
+        """Judge intervals of one shape, each against its own expectation.
+
+        Raises
+        ------
+        ValueError
+            If a total is not finite: a comparison with NaN would call the map good.
+        """
         if not intervals:
             return []
+        odd_one = next((i for i in intervals if not math.isfinite(i.total)), None)
+        if odd_one is not None:
+            raise ValueError(f"{odd_one.key}: contents that are not finite cannot be judged")
         limits = [self.limits(e.reference) for e in expected]
         windows = expected[0].reference.window_set
         best = np.zeros((len(intervals), len(windows.names)))
@@ -83,21 +88,16 @@ class ExpectationDetector:
         loud = odd | (np.abs(best) >= np.stack([one.sigmas for one in limits])).any(axis=1)
         chances = chances_of(windows, np.stack([one.tails for one in limits]), best)
         scores = np.abs(best).max(axis=1, initial=0.0)
-        return [
-            Closer(intervals[m], rates[m], expected[m], limits[m], alone.get(m)).finding()
-            if is_loud
-            else Finding(
-                bad=False,
-                score=score,
-                p_value=p,
-                exposure=e,
-                visible=limits[m].visible(e),
-                note=limits[m].note,
-            )
-            for m, (is_loud, score, p, e) in enumerate(
-                zip(loud.tolist(), scores.tolist(), chances.tolist(), exposure.tolist(), strict=True)
-            )
-        ]
+        findings = []
+        for m, (is_loud, score, p, e) in enumerate(
+            zip(loud.tolist(), scores.tolist(), chances.tolist(), exposure.tolist(), strict=True)
+        ):
+            if is_loud:
+                findings.append(Closer(intervals[m], rates[m], expected[m], limits[m], alone.get(m)).finding())
+                continue
+            visible, note = limits[m].reach(e, alone.get(m))
+            findings.append(Finding(bad=False, score=score, p_value=p, exposure=e, visible=visible, note=note))
+        return findings
 
     def scan(self, intervals: Sequence[Interval], expected: Sequence[Expected]) -> FloatArray:
         """Return the largest significance of every scale, whatever the thresholds; small ones may be 0.
@@ -125,7 +125,7 @@ class ExpectationDetector:
         rate = modelled_rates(shown(reference, interval)[None], np.array([exposure]), expected)[0]
         alone = None
         if reference.references == 1 and not reference.profile:
-            alone = _systematic_alone(reference, interval.contents.ravel(), rate, exposure)[: rate.size]
+            alone = systematic_alone(reference, interval.contents.ravel(), rate, exposure)[: rate.size]
         planes = Planes(reference, interval, rate, exposure, None if alone is None else alone.astype(np.float64))
         significances = planes.bin_significances()
         if not reference.profile:
@@ -191,7 +191,7 @@ class ExpectationDetector:
         addresses[:, 0] = [address_of(r, np.float64) for r in rates]
         for m in np.flatnonzero(single).tolist():
             reference = expected[m].reference
-            alone[m] = _systematic_alone(reference, intervals[m].contents.ravel(), rates[m], exposure[m])
+            alone[m] = systematic_alone(reference, intervals[m].contents.ravel(), rates[m], exposure[m])
             addresses[m, 6] = address_of(alone[m], np.float32)
         kernels.judge_counts(
             contents,
@@ -250,38 +250,3 @@ def _rates_of(intervals: Sequence[Interval], expected: Sequence[Expected], expos
         for m, row in zip(members, found, strict=True):
             rates[m] = row
     return rates
-
-
-def _systematic_alone(reference: Reference, contents: FloatArray, rate: FloatArray, exposure: float) -> AnyArray:
-    """Estimate the systematic variance of windows from the judged map itself, where there is one reference.
-
-    What a typical window of each scale shows beyond statistics is taken for the systematic of all. A fault in less
-    than half of the windows does not move that median.
-
-    Returns
-    -------
-    Systematic variance at unit exposure, float32. Shape: (windows,).
-    """
-    windows, every = reference.windows, reference.window_set
-    q = np.zeros(int(every.offsets[-1]), dtype=np.float32)
-    if not exposure > 0:
-        return q
-    deviation = np.zeros(contents.size)
-    kernels.deviations(contents, rate, exposure, reference.logarithmic, reference.live.ravel(), deviation)
-    a = exposure * (1.0 + exposure / reference.exposure)
-    squares = np.zeros(len(every.names))
-    for k in range(len(every.names)):
-        part = slice(int(every.offsets[k]), int(every.offsets[k + 1]))
-        step = max(1, int(every.counts[k]) // _SAMPLE)
-        p = windows.statistical[part][::step].astype(np.float64)
-        mu = reference.window_rates[part][::step].astype(np.float64)
-        use = np.isfinite(p) & (mu > 0)
-        if not use.any():
-            continue
-        d = every.sums(deviation, k)[::step]
-        squares[k] = np.median((d[use] ** 2 / _MEDIAN_CHI2 - a * p[use]) / (exposure * mu[use]) ** 2)
-        if int(use.sum()) < _FEW:
-            # A handful of windows tells no median; what bins show bounds what many of them share.
-            squares[k] = max(squares[k], squares[0])
-        q[part] = max(squares[k], 0.0) * reference.window_rates[part] ** 2
-    return q

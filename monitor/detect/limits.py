@@ -8,11 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import special, stats
 
+from monitor.detect.alone import MUCH, relative_alone, words_alone
 from monitor.detect.geometry import BoolArray
 from monitor.detect.planes import log_new_life
 from monitor.infer import Reference
 from monitor.infer.calibration import promise_of, tails_of, thresholds_of
-from monitor.snapshot import FloatArray
+from monitor.snapshot import AnyArray, FloatArray
 
 NEW_LIFE_ENTRIES = 5.0
 """Least content of a bin that was always empty."""
@@ -53,7 +54,8 @@ class Limits:
         """Content from which on a bin that was never filled is looked at."""
         self.silent_bins = self._silent_bins(chance)
         """Number of bins at zero that no good map shows."""
-        self.note = "" if reference.references > 2 else _few(reference.references)
+        self._lonely = not reference.profile and int(reference.live.sum()) == 1
+        self.note = _note(reference, self._lonely)
         """What limits every judgement, for a person; empty if nothing."""
 
     def silent_from(self, width: float) -> float:
@@ -89,10 +91,29 @@ class Limits:
         candidates[candidates] = log_new_life(entries, exposure, reference.exposure) < math.log(self.single)
         return candidates
 
-    def visible(self, exposure: float) -> dict[str, float]:
-        """Return the smallest relative change of a typical bin, and of a typical strip, that would be an alarm."""
+    def reach(self, exposure: float, alone: AnyArray | None = None) -> tuple[dict[str, float], str]:
+        """Return what a judgement is worth: the smallest visible changes, see `visible`, and what limits it in words.
+
+        Parameters
+        ----------
+        alone
+            Systematic variances of windows, if the judged map itself showed them. Shape: (windows,).
+        """
+        if alone is None:
+            return self.visible(exposure), self.note
+        relative = relative_alone(self._reference, alone)
+        return self.visible(exposure, relative), "; ".join(filter(None, (self.note, words_alone(relative))))
+
+    def visible(self, exposure: float, alone: FloatArray | None = None) -> dict[str, float]:
+        """Return the smallest relative change of a typical bin, and of a typical strip, that would be an alarm.
+
+        Parameters
+        ----------
+        alone
+            Relative systematic variance of each scale, if the judged map itself showed it. Shape: (scales,).
+        """
         reference = self._reference
-        if reference.profile or not exposure > 0:
+        if reference.profile or self._lonely or not exposure > 0:
             return {}
         more = (1.0 + exposure / reference.exposure) / exposure
         found: dict[str, float] = {}
@@ -100,11 +121,21 @@ class Limits:
             if name not in _SHOWN:
                 continue
             statistical, systematic = reference.windows.visible[k].tolist()
+            if alone is not None:
+                systematic = float(alone[k])
             change = float(self.sigmas[k]) * math.sqrt(max(0.0, statistical * more + systematic))
             kind = name.partition("_")[0]
             found[kind] = min(change, found.get(kind, math.inf))
         return found
 
 
-def _few(references: int) -> str:
-    return f"few references ({references}): small effects are missed"
+def _note(reference: Reference, lonely: bool) -> str:
+    if lonely:
+        return "its one bin has no other to be compared with: only its rate is watched"
+    if reference.references > 2:
+        return ""
+    words = f"few references ({reference.references}): small effects are missed"
+    scatter = float(np.median(reference.systematic[reference.live])) if reference.references == 2 else 0.0
+    if not reference.profile and scatter > MUCH:
+        words += f"; they differ by {scatter:.0%} in a typical bin"
+    return words

@@ -9,6 +9,7 @@ import numpy as np
 from monitor.detect.base import Expected
 from monitor.errors import HistwatchError
 from monitor.infer import Reference
+from monitor.learn.doubt import contradiction
 from monitor.learn.reference import Learned, learn_reference
 from monitor.snapshot import Snapshot, same_ranges
 from monitor.window import Derivation, Deriver, Interval, Minimum, State, WindowStore
@@ -56,7 +57,7 @@ def learn_expectations(
     on_refused
         Called with key and reason for a histogram that nothing can be learned of.
     on_left_out
-        Called with key and words for intervals that were not learned from.
+        Called with key and words for intervals that were not learned from, or that contradict each other.
     """
     expected = {}
     for key, own in intervals.items():
@@ -85,6 +86,9 @@ def learn_expectations(
             expected[key] = Expected(learned.reference)
             if not all(learned.used) and on_left_out is not None:
                 on_left_out(key, left_out_words(own, learned))
+            doubt = contradiction([i for i in own if i.total > 0])
+            if doubt and on_left_out is not None:
+                on_left_out(key, doubt)
         except HistwatchError as error:
             if on_refused is not None:
                 on_refused(key, str(error))
