@@ -63,7 +63,7 @@ def learn_reference(intervals: Sequence[Interval], name: str) -> Learned:
     Raises
     ------
     HistwatchError
-        If there is no interval with content, or shapes differ.
+        If there is no interval with content, shapes differ, or the contents have nothing in common.
     """
     filled = [i for i in intervals if i.total > 0]
     what = f"{intervals[0].key}" if intervals else name
@@ -78,11 +78,14 @@ def learn_reference(intervals: Sequence[Interval], name: str) -> Learned:
     contents = np.stack([i.contents.ravel() for i in filled])
     shape = filled[0].contents.shape
     spans = np.array([i.lumisections for i in filled], dtype=np.float64)
-    learned = (
-        _learn_profile(filled, contents, shape, spans, name)
-        if filled[0].kind.is_profile
-        else _learn_sums(contents, shape, spans, name)
-    )
+    try:
+        learned = (
+            _learn_profile(filled, contents, shape, spans, name)
+            if filled[0].kind.is_profile
+            else _learn_sums(contents, shape, spans, name)
+        )
+    except HistwatchError as error:
+        raise HistwatchError(f"{what}: {error}") from error
     return replace(learned, reference=replace(learned.reference, ranges=tuple(a.range for a in filled[0].axes)))
 
 

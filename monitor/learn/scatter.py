@@ -20,12 +20,15 @@ from functools import lru_cache
 import numpy as np
 from scipy import optimize, stats
 
+from monitor.errors import HistwatchError
 from monitor.snapshot import FloatArray
 
 ALONE_SYSTEMATIC = 0.03
 """Relative systematic of a bin where no scatter can be learned."""
 ALONE_DEGREES = 4.0
 MOST_DEGREES = 1e4
+MOST = 1e3
+"""Relative systematic of a typical window beyond which maps are not of one histogram."""
 _SAMPLE = 2000
 """Windows that the common systematic is fitted to."""
 
@@ -98,7 +101,13 @@ def moderated(
 
 
 def _common(squares: FloatArray, mu: FloatArray, statistical: FloatArray, nu: FloatArray) -> float:
-    """Return the systematic s_0 at which a typical window scatters as it should."""
+    """Return the systematic s_0 at which a typical window scatters as it should.
+
+    Raises
+    ------
+    HistwatchError
+        If none below `MOST` does.
+    """
     step = max(1, squares.shape[1] // _SAMPLE)
     squares, mu, statistical, nu = (a[..., ::step] for a in (squares, mu, statistical, nu))
     typical = float(np.median(nu))
@@ -110,8 +119,13 @@ def _common(squares: FloatArray, mu: FloatArray, statistical: FloatArray, nu: Fl
     if excess(0.0) <= 0.0:
         return 0.0
     high = 0.01
-    while excess(high) > 0.0 and high < 1e3:
+    while excess(high) > 0.0:
         high *= 2.0
+        if high > MOST:
+            raise HistwatchError(
+                "its references have nothing in common: what one fills, others leave empty; leave it out of what is "
+                "judged, or name references that are alike"
+            )
     return float(optimize.brentq(excess, 0.0, high, xtol=1e-6, rtol=1e-4))
 
 

@@ -81,7 +81,7 @@ def recognise(contents: FloatArray, mu: FloatArray, leverage: FloatArray, weight
     if ratio < SUB_POISSON - 3.0 * error:
         return Kind("binomial", 1.0)
     # Sums of whole numbers, as of ADC counts, are whole numbers too.
-    dispersion = fit_dispersion(c, m, SUMS_FROM) if ratio > 2.0 * SUMS_FROM else 1.0
+    dispersion = fit_dispersion(c, m, SUMS_FROM) if ratio > SUMS_FROM else 1.0
     return Kind("sums", dispersion) if dispersion > SUMS_FROM else poisson
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from monitor.infer import Reference
+from monitor.learn.evaluate.endcaps import Point, endcap
 from monitor.learn.reference import Learned, learn_reference
 from monitor.learn.statistics import Kind, fit_dispersion
 from monitor.learn.toys import Toy, interval_of
@@ -170,3 +171,14 @@ def test_the_dispersion_of_weighted_sums_is_recovered(weight: float, scatter: fl
 def test_where_the_dispersion_cannot_be_told_it_is_0(shape: tuple[int, int]) -> None:
     contents = np.random.default_rng(0).poisson(50.0, shape).astype(float)
     assert fit_dispersion(contents, np.full(shape, 50.0)) == 0.0
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_hits_in_clusters_of_three_are_told_from_counts_with_every_draw(seed: int) -> None:
+    # Variance 3 times the mean, at 17 hits and more: just where the typical scatter is 3 times that of counts.
+    cap = endcap(Point(3.0, 17.0, {}), 5.0)
+    rng = np.random.default_rng(seed)
+    maps = [interval_of(cap.draw(np.array([e]), rng)[0]) for e in rng.normal(1.0, 0.1, 10)]
+    reference = learn_reference(maps, "clusters").reference
+    assert reference.statistics == "sums"
+    assert 2.0 < reference.dispersion < 4.0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from monitor.errors import HistwatchError
 from monitor.infer import windows_of
 from monitor.learn.reference import learn_reference
 from monitor.learn.scatter import ALONE_DEGREES, ALONE_SYSTEMATIC, MOST_DEGREES, Moderated, moderated, prior_degrees
@@ -194,3 +195,10 @@ def test_a_fault_in_a_reference_blinds_no_window() -> None:
         size = float(windows.sizes[k].prod()) * 5000.0
         assert np.sqrt(after) / size < np.sqrt(before) / size + 0.005, windows.names[k]
     assert learned_.reference.rate[20, 20] == pytest.approx(good.rate[20, 20], rel=0.02)
+
+
+def test_maps_that_have_nothing_in_common_are_refused() -> None:
+    # Each bin is filled in one map only, so that its mean of the others is next to nothing.
+    mu = np.full((4, 100), 1e-6)
+    with pytest.raises(HistwatchError, match="nothing in common"):
+        moderated(np.full(mu.shape, 50.0), mu, mu, np.full(4, 0.25))
