@@ -27,6 +27,8 @@ MANY_SHAPES, MANY_BINS = 12, 0.05
 """Shapes, or share of bins, beyond which a map that is too wide has another pattern rather than faults."""
 LEAST_LEFT = 4
 """Bins that must not be wrong for the exposure to be fitted to them."""
+HARDLY = 3.0
+"""Entries expected of a bin that is silent by chance once in twenty times."""
 _ROUNDS = 8
 _NEARLY = 0.7
 _NARROW, _NARROWEST = 0.7, 0.05
@@ -273,8 +275,11 @@ class Closer:
             return np.zeros_like(at_zero)
         if int(at_zero.sum()) >= self._limits.silent_bins:
             return at_zero
-        dead: BoolArray = at_zero & (planes.mu >= self._limits.silent_from(width))
-        return dead
+        certain: BoolArray = at_zero & (planes.mu >= self._limits.silent_from(width))
+        if not certain.any():
+            return certain
+        # Beside what is dead, what hardly is silent by chance is dead too, though it alone would not be certain.
+        return _holding(at_zero & (planes.mu >= HARDLY * self._reference.dispersion), certain, self._windows.shape)
 
     def _dead(self, planes: Planes) -> BoolArray:
         """Return the low bins that are dead for certain, and the next to empty ones that touch them."""
@@ -282,11 +287,7 @@ class Closer:
         certain = self._silent(planes, 1.0) & empty
         if self._reference.profile or not certain.any() or (self._contents[self._low] <= 0).all():
             return empty if not self._reference.profile else np.zeros_like(empty)
-        shape = self._windows.shape
-        labels, _ = ndimage.label(empty.reshape(shape), structure=np.ones((3, 3), dtype=bool))
-        with_certain = np.unique(labels.ravel()[certain])
-        dead: BoolArray = np.isin(labels.ravel(), with_certain[with_certain > 0])
-        return dead
+        return _holding(empty, certain, self._windows.shape)
 
     def _shapes(self, planes: Planes, width: float) -> list[Shape]:
         reference = self._reference
@@ -324,3 +325,10 @@ class Closer:
             # What looked wrong while the exposure was, and no more now that it is not, is not told.
             shapes += [s for s in found if s.sign == "dead" or (s.observed < s.expected) == is_low]
         return sorted(shapes, key=lambda s: -abs(s.significance))
+
+
+def _holding(bins: BoolArray, some: BoolArray, shape: tuple[int, int]) -> BoolArray:
+    """Return the bins that touch, over others of them, one of `some`. Shape of all: (bins,)."""
+    labels, _ = ndimage.label((bins | some).reshape(shape), structure=np.ones((3, 3), dtype=bool))
+    held = np.unique(labels.ravel()[some])
+    return np.isin(labels.ravel(), held[held > 0])

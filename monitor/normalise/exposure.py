@@ -27,6 +27,8 @@ _STARTS = np.array([0.5, 0.15, 0.35, 0.65, 0.85])
 _SEARCH_ROUNDS = 12
 _FINAL_ROUNDS = 2
 _UNDISPUTED = 0.9
+_LIVELY = 0.1
+"""Share of the expected content that must agree on a scale for silent bins to be dead rather than the map sparse."""
 _CLIP, _WIDE_CLIP = 3.0, 6.0
 _CHANCE = 0.01
 """Share of the expected content that lies beyond `_CLIP` by chance."""
@@ -114,6 +116,8 @@ def exposure_of(contents, block, rate, sample, dispersion):  # type: ignore[no-u
     silent = np.searchsorted(ordered, 0.0, side="right")
     best = 0.0
     best_held = 0.0
+    faint = 0.0
+    faint_held = 0.0
     for number in range(_STARTS.size + 1):
         if number < _STARTS.size:
             scale = ordered[int(_STARTS[number] * (quick - 1) + 0.5)]
@@ -133,12 +137,19 @@ def exposure_of(contents, block, rate, sample, dispersion):  # type: ignore[no-u
             if done:
                 break
         # The same fixed point from another start differs by rounding; the first one found stays.
-        if scale > 0.0 and held > best_held * (1.0 + 1e-9):
+        if scale * whole < size * dispersion:
+            # Less than an entry a block: silent bins agree on that, be they dead or the map sparse.
+            if scale > 0.0 and held > faint_held * (1.0 + 1e-9):
+                faint_held = held
+                faint = scale
+        elif held > best_held * (1.0 + 1e-9):
             best_held = held
             best = scale
         # No other fixed point can hold more that matters: most maps are done here.
         if best_held >= _UNDISPUTED * whole:
             break
+    if best_held < _LIVELY * whole and faint > 0.0:
+        best = faint
     if best > 0.0:
         for _ in range(_FINAL_ROUNDS):
             inside_content, held = _agreeing(content, rate, best, dispersion, _CLIP)

@@ -165,3 +165,22 @@ def test_a_longer_exposure_needs_smaller_blocks() -> None:
     rate = np.full((45, 63), 1.2)
     assert block_grid(rate, 100.0).block.size == 0
     assert np.bincount(block_grid(rate, 1.0).block).max() == 25
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("share", [0.5, 0.6, 0.8])
+def test_silence_of_half_a_map_and_more_is_no_small_exposure(share: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rate = rng.gamma(5.0, 8.0, (120, 100))
+    dead = rng.permutation(rate.size).reshape(rate.shape) < share * rate.size
+    # A bin that is nearly dead agrees with silence on a scale that is not quite zero.
+    contents = np.where(dead, rng.random(rate.shape) < 0.02, rng.poisson(rate)).astype(np.float64)
+    assert exposures(contents.reshape(1, -1), block_grid(rate))[0] == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("exposure", [0.003, 0.03, 0.3])
+def test_a_sparse_map_is_no_dead_one(exposure: float) -> None:
+    rng = np.random.default_rng(1)
+    rate = rng.gamma(2.0, 0.5, (120, 100))
+    found = [exposures(rng.poisson(exposure * rate).reshape(1, -1), block_grid(rate))[0] for _ in range(20)]
+    assert np.mean(found) == pytest.approx(exposure, rel=0.1)

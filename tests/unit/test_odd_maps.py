@@ -119,3 +119,17 @@ def test_however_much_of_a_map_is_dead_it_is_named(references: int, alive: int) 
     assert finding.p_value is not None
     assert finding.p_value < 1e-6
     assert "dead: 0 seen" in describe(finding)
+
+
+@pytest.mark.parametrize("shape", [(30, 20), (99, 65), (300, 200)])
+@pytest.mark.parametrize("references", [1, 3])
+def test_a_dead_half_is_one_shape_and_nothing_else_is_wrong(shape: tuple[int, int], references: int) -> None:
+    rng = np.random.default_rng(0)
+    # A fifth of the bins hold too little to be dead for certain, each by itself.
+    rate = rng.gamma(5.0, 8.0, shape)
+    good = [interval_of(rng.poisson(rate).astype(float)) for _ in range(references)]
+    half = np.arange(shape[0])[:, None] < shape[0] // 2
+    (found,) = judge(interval_of(rng.poisson(np.where(half, 0.0, rate)).astype(float)), good).shapes
+    assert (found.kind, found.axis, found.sign) == ("layer", "x", "dead")
+    assert len(found.bins) >= 0.98 * half.sum() * shape[1]
+    assert max(x for x, _ in found.bins) < shape[0] // 2
