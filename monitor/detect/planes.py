@@ -20,6 +20,10 @@ MIN_PROFILE_ENTRIES = 30.0
 PRIOR_ENTRIES = 50.0
 """Entries that the references' spread of one entry counts for beside the bin's own."""
 _TRIMS = 8
+_SPANS = 0.8
+"""Share of a map that bins must span to be strips of it."""
+_RATHER = 2.0
+"""Difference of chi-squares from which on a strip is rather good."""
 _CENTRAL = float(stats.norm.ppf(0.75))
 
 
@@ -105,9 +109,9 @@ class Planes:
         """Leave out of a window the bins that are rather good than changed as the window is.
 
         A spot of 5 x 5 bins that found a dead module of 4 x 4 has nine good bins in it. Where single bins cannot
-        tell, as in a strip that lost 5 %, all stay.
+        tell, as in a strip that lost 5 %, all stay; but of several strips those that are good as a whole do not.
         """
-        kept = window
+        kept = window = window & ~self._good_strips(window)
         sigma = np.sqrt(np.maximum(self.variance, 1e-300))
         mu = np.abs(self.mu)
         for _ in range(_TRIMS):
@@ -123,6 +127,40 @@ class Planes:
                 break
             kept = smaller
         return kept
+
+    def _good_strips(self, window: BoolArray) -> BoolArray:
+        """Return the strips at the edges of a layer that are rather good than changed as the others of it are.
+
+        Shape: (bins,), in and out.
+        """
+        shape = self.reference.shape
+        good = np.zeros(shape, dtype=bool)
+        grid = window.reshape(shape)
+        planes = [np.where(window, p, 0.0).reshape(shape) for p in (self.deviation, np.abs(self.mu), self.variance)]
+        for along in (1, 0) if len(shape) == 2 else ():
+            strips = np.flatnonzero(grid.any(axis=along))
+            # Strips span the map: what is shorter is a spot, of which bins are looked at.
+            if strips.size < 2 or int(grid.any(axis=1 - along).sum()) < _SPANS * shape[along]:
+                continue
+            d, mu, v = (p.sum(axis=along)[strips] for p in planes)
+            v = v + (self.reference.coherent * mu) ** 2
+            first, last = 0, strips.size
+            while last - first > 1:
+                edges = {}
+                for edge in (first, last - 1):
+                    others = np.arange(first, last) != edge
+                    rest = np.arange(first, last)[others]
+                    change = d[rest].sum() / max(float(mu[rest].sum()), 1e-300)
+                    as_good = d[edge] ** 2 / v[edge]
+                    as_changed = (d[edge] - change * mu[edge]) ** 2 / v[edge]
+                    edges[edge] = float(as_changed - as_good)
+                worst = max(edges, key=edges.__getitem__)
+                if edges[worst] <= _RATHER:
+                    break
+                first, last = (first + 1, last) if worst == first else (first, last - 1)
+            out = np.concatenate([strips[:first], strips[last:]])
+            good[(out, slice(None)) if along == 1 else (slice(None), out)] = True
+        return good.ravel() & window
 
     def significance(self, bins: BoolArray) -> float:
         """Signed significance of a set of bins; where nothing ever was, that of new life."""

@@ -299,3 +299,19 @@ def test_of_a_map_that_is_mostly_dead_the_dead_part_is_named(alive: int, referen
         assert {s.sign for s in finding.shapes} == {"dead"}
         assert (mask_of(finding, SHAPE) == (toy.rate > 0) & (contents == 0)).all()
         assert finding.exposure == pytest.approx(whole, rel=0.05)
+
+
+@pytest.mark.parametrize("factor", [0.8, 0.9, 1.1])
+@pytest.mark.parametrize("wide", [1, 2, 4, 5])
+def test_no_good_strip_is_named_with_a_layer_of_another_width(wide: int, factor: float) -> None:
+    toy = toy_of(3000.0, seed=0)
+    expected = expected_of(toy, 8)
+    for number, good in enumerate(toy.draw_many(20, 7)):
+        first = 3 + number % 20
+        along_x = number % 2 == 0
+        contents = good.contents.copy()
+        where = np.s_[first : first + wide, :] if along_x else np.s_[:, first : first + wide]
+        contents[where] *= factor
+        (found,) = judge(interval_of(contents), expected).shapes
+        assert (found.kind, found.axis) == ("strip" if wide == 1 else "layer", "x" if along_x else "y")
+        assert {bins[0 if along_x else 1] for bins in found.bins} == set(range(first, first + wide))
