@@ -54,7 +54,9 @@ def test_dead_towers_of_sphenix_are_found_with_every_choice_of_references(shared
     assert {int(number(r, "known")) for r in rows} == {24, 48, 72}
     for row in rows:
         assert row.figures["found"] == row.figures["known"] == row.n_bad, row.what
-        assert row.figures["others"] == 0, row.what
+        # One tower shows 0.66 and 0.65 of what its neighbours let expect in the last two runs. Where the references are
+        # of runs as short as those, that is seen.
+        assert row.figures["others"] == ("79152" in row.what), row.what
         assert row.n_good + row.n_bad <= 24 * 64
 
 
