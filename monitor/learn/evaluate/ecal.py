@@ -21,7 +21,7 @@ from monitor.learn.evaluate.rows import Figure, Row
 from monitor.learn.evaluate.scorers import choose
 from monitor.learn.evaluate.suite import Options, Part, Tell
 from monitor.learn.evaluate.tables import detectors, experiments, listing, number
-from monitor.learn.evaluate.trial import FAULTS, HOT, IN_A_ROW, OWN, PEERS, REFERENCES, VARIANT, Trial
+from monitor.learn.evaluate.trial import FAULTS, HOT, IN_A_ROW, PEERS, REFERENCES, Trial
 
 GRADIENTS = (4, 15)
 DETECTORS = (
@@ -73,9 +73,9 @@ class EcalRecipe:
         "many such sums. What scores no bins (`ks`, `drift`, `thesis_a`, `classifier`) cannot stand here. `peer`: "
         "squared difference from the true mean map at the true exposure; `peer_spatial`: both divided by the mean map; "
         "`peer_spatial_time`: product of three. They are the recipe's, have no direction, and know the truth where an "
-        f"autoencoder learns it. `{VARIANT}`: the significance of each tower alone. `limit`: n P(0) / (n P(0) + 1) at "
-        "mu1 (for three maps at 3 mu1), as if all towers were as empty; `limit_sum` sums P(0) over the towers: what "
-        "looks at one tower's counts cannot be below. 95 % intervals are of maps drawn anew and never narrower than "
+        "autoencoder learns it. `limit`: n P(0) / (n P(0) + 1) at mu1 (for three maps at 3 mu1), as if all towers "
+        "were as empty; `limit_sum` sums P(0) over the towers: what looks at one tower's counts cannot be below. "
+        "95 % intervals are of maps drawn anew and never narrower than "
         "Poisson's; `<` is the upper end where no false discovery was seen. They do not see that other references "
         "would have taught something else. `every point` takes false discoveries of all points and gradients together. "
         "`published`: the authors' own figure on their data, EE+."
@@ -84,7 +84,7 @@ class EcalRecipe:
     def run(self, options: Options, tell: Tell) -> Iterator[Row]:
         """Measure every point with every gradient."""
         kinds = options.chosen([f"gradient {g}" for g in GRADIENTS], self.name)
-        wanted = choose(options.detectors, DETECTORS, OWN)
+        wanted = choose(options.detectors, DETECTORS, PEERS)
         steps = [(point, g) for point in POINTS for g in GRADIENTS if f"gradient {g}" in kinds]
         found: dict[tuple[str, str, int], list[tuple[Row, Discoveries]]] = {}
         for done, (point, gradient) in enumerate(steps):

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from monitor.detect.planes import Planes
 from monitor.learn.evaluate.endcaps import EXPOSURES, TOWERS, Endcap
 from monitor.learn.evaluate.roc import redraw
 from monitor.learn.evaluate.scorers import CLASSIFIERS, expectation_of, make_scorer
@@ -25,8 +24,6 @@ HOT = 500
 IN_A_ROW = 3
 REFERENCES = 50
 PEERS = ("peer", "peer_spatial", "peer_spatial_time")
-VARIANT = "expectation without neighbours"
-OWN = (*PEERS, VARIANT)
 """What is measured here beside detectors and baselines."""
 
 Scores = Mapping[str, tuple[FloatArray, FloatArray]]
@@ -133,36 +130,23 @@ class _Towers:
 
     def scores(self, name: str, seed: int) -> Scores | None:
         """Return the scores of a detector, positive to the side of the fault; None if it scores no bins."""
-        if name == VARIANT:
-            found = {what: self._alone(what) for what in self._intervals}
-        else:
-            if name in CLASSIFIERS:
+        if name in CLASSIFIERS:
+            return None
+        # Thesis B's network learns from the references, everything else from what is learned of them.
+        expected = None if name == "thesis_b" else self._common
+        scorer = make_scorer(name, self._references, seed=seed, expected=expected)
+        found = {}
+        for what, intervals in self._intervals.items():
+            scores = scorer.bins_of(intervals)
+            if scores is None:
                 return None
-            # Thesis B's network learns from the references, everything else from what is learned of them.
-            expected = None if name == "thesis_b" else self._common
-            scorer = make_scorer(name, self._references, seed=seed, expected=expected)
-            found = {}
-            for what, intervals in self._intervals.items():
-                scores = scorer.bins_of(intervals)
-                if scores is None:
-                    return None
-                found[what] = scores
+            found[what] = scores
         signed = {what: np.where(self._low[what], scores, -scores) for what, scores in found.items()}
         trial = self._trial
         return {
             fault: (sign * signed[""][:, trial.valid], trial.of_faulty(sign * signed[fault]))
             for fault, sign in (("dead", 1.0), ("hot", -1.0))
         }
-
-    def _alone(self, what: str) -> FloatArray:
-        """Return the size of the significance of every tower alone."""
-        reference = self._common.reference
-        rate = reference.rate.ravel()
-        planes = (
-            Planes(reference, interval, rate, exposure)
-            for interval, exposure in zip(self._intervals[what], self._exposures[what], strict=True)
-        )
-        return np.stack([np.abs(p.bin_significances()).reshape(reference.shape) for p in planes])
 
 
 def _interval(contents: FloatArray, run: int) -> Interval:
