@@ -143,16 +143,16 @@ class Closer:
                 f"the map differs from its reference by {score:.1f} standard deviations, but not in a part that can be "
                 "named: too little of it agrees on an exposure"
             )
-        visible, note = limits.reach(planes.exposure, self._alone)
+        visible, doubt = limits.reach(planes.exposure, self._alone)
         return Finding(
             bad=bool(shapes),
             score=max([score, *(abs(s.significance) for s in shapes)]),
             shapes=tuple(shapes),
             p_value=self._chance(first, shapes),
             exposure=float(planes.exposure),
-            warning=warning,
+            warning="; ".join(filter(None, (warning, doubt))),
             visible=visible,
-            note=note,
+            note=limits.note,
         )
 
     def _chance(self, first: FloatArray, shapes: Sequence[Shape]) -> float:

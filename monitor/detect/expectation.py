@@ -95,8 +95,18 @@ class ExpectationDetector:
             if is_loud:
                 findings.append(Closer(intervals[m], rates[m], expected[m], limits[m], alone.get(m)).finding())
                 continue
-            visible, note = limits[m].reach(e, alone.get(m))
-            findings.append(Finding(bad=False, score=score, p_value=p, exposure=e, visible=visible, note=note))
+            visible, doubt = limits[m].reach(e, alone.get(m))
+            findings.append(
+                Finding(
+                    bad=False,
+                    score=score,
+                    p_value=p,
+                    exposure=e,
+                    warning=doubt,
+                    visible=visible,
+                    note=limits[m].note,
+                )
+            )
         return findings
 
     def scan(self, intervals: Sequence[Interval], expected: Sequence[Expected]) -> FloatArray:

@@ -92,7 +92,7 @@ class Limits:
         return candidates
 
     def reach(self, exposure: float, alone: AnyArray | None = None) -> tuple[dict[str, float], str]:
-        """Return what a judgement is worth: the smallest visible changes, see `visible`, and what limits it in words.
+        """Return what a judgement is worth: the smallest visible changes, see `visible`, and a warning or nothing.
 
         Parameters
         ----------
@@ -100,9 +100,9 @@ class Limits:
             Systematic variances of windows, if the judged map itself showed them. Shape: (windows,).
         """
         if alone is None:
-            return self.visible(exposure), self.note
+            return self.visible(exposure), ""
         relative = relative_alone(self._reference, alone)
-        return self.visible(exposure, relative), "; ".join(filter(None, (self.note, words_alone(relative))))
+        return self.visible(exposure, relative), words_alone(relative)
 
     def visible(self, exposure: float, alone: FloatArray | None = None) -> dict[str, float]:
         """Return the smallest relative change of a typical bin, and of a typical strip, that would be an alarm.

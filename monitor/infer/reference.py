@@ -278,7 +278,7 @@ class Reference:
         )
         dtypes = (np.float64, np.bool_, np.int32, np.float64, np.int32, np.float32, np.float32, np.float64)
         addresses = [address_of(a, d) for a, d in zip(kept, dtypes, strict=True)]
-        numbers = (self.dispersion, self.exposure, 2.0 if self.logarithmic else 1.0, float(live.sum()))
+        numbers = (self.compared_dispersion, self.exposure, 2.0 if self.logarithmic else 1.0, float(live.sum()))
         return Table(
             np.array([*addresses, grid.block.size, grid.rate.size, grid.sample.size], dtype=np.uint64),
             np.array(numbers, dtype=np.float64),
@@ -312,7 +312,16 @@ class Reference:
             if full.any() and (counted := count_events(contents, self.rate.ravel(), full)) > 0:
                 return counted
         grid = block_grid(np.where(kept, self.rate.ravel(), 0.0).reshape(self.shape)) if leave else self.blocks
-        return float(exposures(contents[None], grid, self.dispersion)[0])
+        return float(exposures(contents[None], grid, self.compared_dispersion)[0])
+
+    @property
+    def compared_dispersion(self) -> float:
+        """Variance over mean of what a map of exposure 1 and this reference differ by.
+
+        Of few references the rates scatter as much as the map: cut off at three standard deviations of the map alone,
+        bins that are full beside low rates go more often than others, and the exposure comes out too small.
+        """
+        return self.dispersion * (1.0 + 1.0 / max(self.exposure, 1.0))
 
     @cached_property
     def blocks(self) -> BlockGrid:
