@@ -36,6 +36,8 @@ class Finding:
     shapes: tuple[Shape, ...] = ()
     p_value: float | None = None
     exposure: float | None = None
+    headline: str = ""
+    """What is wrong, for a person, where shapes do not say it: told in place of them."""
     warning: str = ""
     """A doubt about the map as a whole, for a person; empty if none."""
     visible: Mapping[str, float] = field(default_factory=dict)

@@ -3,6 +3,8 @@
 With contents x, rates m of the reference, made of exposure E in all, and statistics of variance k per content (1 for
 counts), the expectation is mu = e m with e = sum x / sum m. Its own variance is (e / E) k mu. Profiles are compared as
 they are, e = 1, and their reference's variance is 1 / R of theirs, R its number of intervals. Models are not asked.
+
+Below `FEWEST` effective entries, (sum x)^2 / sum of variances, nothing is said: the checks' formulas hold for many.
 """
 
 from __future__ import annotations
@@ -22,6 +24,11 @@ from monitor.snapshot import FloatArray
 from monitor.verdict import Shape
 from monitor.window import Interval
 
+_LARGEST = 1e60
+"""Contents beyond which sums of squares of squares are no numbers."""
+FEWEST = 30.0
+"""Effective entries below which nothing is said of a histogram."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Planes:
@@ -38,6 +45,10 @@ class Planes:
     """Variance of mu, with the systematic where that counts."""
     total: FloatArray
     """Variance of contents - mu if the two are alike (Pearson's)."""
+    alike: FloatArray
+    """Statistical variance of the contents if they are as expected."""
+    entries: FloatArray
+    """Effective entries expected of histogram and reference together; infinite where statistics are not known."""
     exposure: float
     """e; 0 where there is nothing to compare."""
 
@@ -50,6 +61,8 @@ class Comparison:
     """Natural logarithm of the chance of such a difference, or a larger one, among good histograms."""
     words: str
     """For a person."""
+    headline: str = ""
+    """What is wrong if it is BAD, for a person."""
 
 
 NOTHING = Comparison(0.0, "nothing to compare")
@@ -104,11 +117,17 @@ class Check(ABC):
         """
         if not np.isfinite(interval.contents).all():
             raise ValueError(f"detector '{self.name}': contents are NaN or infinite; mask those bins")
+        if np.abs(interval.contents).max(initial=0.0) > _LARGEST:
+            raise ValueError(f"detector '{self.name}': contents beyond {_LARGEST:g} cannot be squared; mask those bins")
         return (_of_profile if reference.profile else _of_sums)(interval, reference, self._systematic)
 
     def _judge(self, interval: Interval, reference: Reference) -> Finding:
         planes = self.planes(interval, reference)
-        found = self.compare(interval, planes) if planes.exposure > 0 else NOTHING
+        found = NOTHING
+        if planes.exposure > 0:
+            entries = effective_entries(interval, planes)
+            few = Comparison(0.0, f"{entries:.3g} effective entries, judged from {FEWEST:g} on")
+            found = few if entries < FEWEST else self.compare(interval, planes)
         score = sigmas_of(found.log_p)
         bad = score > self._limit
         return Finding(
@@ -118,7 +137,21 @@ class Check(ABC):
             p_value=float(np.exp(found.log_p)),
             exposure=None if reference.profile else planes.exposure,
             note=found.words,
+            headline=f"{found.headline} ({score:.1f} sigma)" if bad else "",
         )
+
+
+def effective_entries(interval: Interval, planes: Planes) -> float:
+    """Return how many entries of one size know as much as the judged bins; infinite where statistics are not known.
+
+    For each bin the larger of the variances observed and expected counts: a bin that is empty by chance has one too.
+    """
+    if interval.entries is not None:
+        return float(interval.entries[planes.judged].sum())
+    total = float(planes.contents[planes.judged].sum())
+    variance = float(np.maximum(planes.own, planes.alike)[planes.judged].sum())
+    # Not total^2 first: the square of what is still a number may be none.
+    return total / variance * total if variance > 0 else float("inf")
 
 
 def sigmas_of(log_p: float) -> float:
@@ -147,8 +180,9 @@ def _of_sums(interval: Interval, reference: Reference, systematic: bool) -> Plan
         own = interval.variances
     scatter = _scatter(reference, mu, systematic or not known)
     # As of two samples: what is in a bin now says what could have been in it when it was empty.
-    total_variance = alike + share * counted + scatter
-    return Planes(contents, mu, judged, own, share * alike + scatter, total_variance, exposure)
+    together = alike + share * counted
+    entries = together / (1.0 + share) / reference.dispersion**2 if known else np.full(mu.shape, np.inf)
+    return Planes(contents, mu, judged, own, share * alike + scatter, together + scatter, alike, entries, exposure)
 
 
 def _of_profile(interval: Interval, reference: Reference, systematic: bool) -> Planes:
@@ -159,7 +193,17 @@ def _of_profile(interval: Interval, reference: Reference, systematic: bool) -> P
     own = one / np.maximum(entries, 1.0)
     judged = reference.live & (entries > 0)
     of_reference = own / max(1, reference.references) + _scatter(reference, mu, systematic)
-    return Planes(interval.contents, mu, judged, own, of_reference, own + of_reference, float(judged.any()))
+    return Planes(
+        interval.contents,
+        mu,
+        judged,
+        own,
+        of_reference,
+        own + of_reference,
+        own,
+        np.full(mu.shape, np.inf),
+        float(judged.any()),
+    )
 
 
 def _scatter(reference: Reference, mu: FloatArray, counts: bool) -> FloatArray:
@@ -173,6 +217,9 @@ def _whole(planes: Planes, score: float, profile: bool) -> Shape:
     where = planes.judged
     combine = np.mean if profile else np.sum
     observed, expected = float(combine(planes.contents[where])), float(combine(planes.expected[where]))
+    if not profile:
+        # Equal by construction: they differ by rounding, which has no direction.
+        observed = expected
     low = observed < expected
     return Shape(
         kind="map",

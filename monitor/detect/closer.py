@@ -22,7 +22,7 @@ from monitor.window import Interval
 
 WIDE = 1.5
 """Width of all bins' significances beyond which the whole map is doubted."""
-MAX_SHAPES = 24
+MAX_WINDOWS = 24
 MANY_SHAPES, MANY_BINS = 12, 0.05
 """Shapes, or share of bins, beyond which a map that is too wide has another pattern rather than faults."""
 LEAST_LEFT = 4
@@ -91,7 +91,7 @@ class Closer:
         width, first = 1.0, np.zeros(len(self._windows.names))
         if self._high.any() or self._low.any():
             planes = self._fit()
-        for attempt in range(MAX_SHAPES):
+        for attempt in range(MAX_WINDOWS):
             wrong = self._low | self._high
             # What is found already must not make the rest look wide.
             width = self._width(planes, wrong)

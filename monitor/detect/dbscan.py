@@ -13,18 +13,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage
 from sklearn.cluster import DBSCAN
 
 from monitor.detect.base import Expected, Finding, Settings
 from monitor.detect.clusters import IntArray
 from monitor.detect.clusterzones import NOISE, count_members, sizes_of
-from monitor.detect.geometry import BoolArray, shapes_of
+from monitor.detect.geometry import MAX_SHAPES, BoolArray, shapes_of, sign_of
 from monitor.normalise import SCALES, exposures, minmax
 from monitor.snapshot import FloatArray
+from monitor.verdict import Shape
 from monitor.window import Interval
 
 MODES = ("global", "stripwise", "zonewise")
 BACKENDS = ("numba", "sklearn")
+_MOST = 2**31 - 1
+"""Largest number of bins that an option may name."""
 _NOISE_SCORE = 2.0
 """Above that of a cluster of one: noise is anomalous at every ``minpts``."""
 _DEFAULTS: dict[str, object] = {
@@ -159,26 +163,56 @@ class DbscanDetector:
         live = reference.live if reference.live.any() else interval.contents != 0
         wanted = _content_of(reconstruction, occupancy, interval.contents)
         low = outlying & (occupancy < reconstruction)
-        shapes = [
-            shape
-            for bins, is_low in ((low, True), (outlying & ~low, False))
-            for shape in shapes_of(
-                bins,
-                bins,
-                live,
-                interval.contents,
-                wanted,
-                lambda own: _pull(interval.contents[own], wanted[own]),
-                is_low,
-                reference.profile,
-            )
-        ]
+        sides = ((low, True), (outlying & ~low, False))
+        if sum(_number_of_shapes(bins) for bins, _ in sides) > MAX_SHAPES:
+            shapes = [_storm(interval, wanted, outlying, reference.profile)]
+        else:
+            shapes = [
+                shape
+                for bins, is_low in sides
+                for shape in shapes_of(
+                    bins,
+                    bins,
+                    live,
+                    interval.contents,
+                    wanted,
+                    lambda own: _pull(interval.contents[own], wanted[own]),
+                    is_low,
+                    reference.profile,
+                )
+            ]
         return Finding(
             bad=bool(shapes),
             score=float(np.sqrt(error.max())) if error.size else 0.0,
             shapes=tuple(shapes),
             exposure=exposure,
         )
+
+
+def _number_of_shapes(bins: BoolArray) -> int:
+    """Return how many groups of touching bins there are, before strips are taken out of them."""
+    return int(ndimage.label(bins, structure=np.ones((3,) * bins.ndim, dtype=bool))[1])
+
+
+def _storm(interval: Interval, wanted: FloatArray, outlying: BoolArray, profile: bool) -> Shape:
+    """Return all outlying bins as one shape: to name tens of thousands takes longer than there is time for."""
+    seen, should = interval.contents[outlying], wanted[outlying]
+    pulls = (seen - should) / np.sqrt(np.maximum(np.abs(should), 1.0))
+    combine = np.mean if profile else np.sum
+    observed, expected = float(combine(seen)), float(combine(should))
+    low = observed < expected
+    # The worst bin of the direction that all of them have together.
+    worst = float(pulls.min(initial=0.0) if low else pulls.max(initial=0.0))
+    return Shape(
+        kind="region",
+        sign=sign_of(observed, expected, low),
+        axis=None,
+        index=None,
+        bins=tuple(zip(*(c.tolist() for c in np.nonzero(outlying)), strict=True)),
+        significance=worst,
+        observed=observed,
+        expected=expected,
+    )
 
 
 class _Zones:
@@ -205,8 +239,8 @@ class _Zones:
 
 def _whole(options: dict[str, object], option: str, least: int) -> int:
     value = options[option]
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"detector 'dbscan': {option} {value}, must be a whole number from {least}")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MOST:
+        raise ValueError(f"detector 'dbscan': {option} {value}, must be a whole number from {least} to {_MOST}")
     return value
 
 

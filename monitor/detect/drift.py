@@ -5,10 +5,11 @@ u = (c - a)^2 + d^2 / 12, entries being spread evenly over their bin; with varia
 
     var(a) = sum v u / W^2,  var(s) = sum v (u - s^2)^2 / (2 s W)^2
 
-for counts s^2 / n and what the fourth moment says. The same of the reference's mu with its variances; z is the
-difference over the root of both variances. Two-dimensional histograms are summed along the other axis first. Negative
-contents count as 0; of profiles the means are the weights. p is that of the largest |z| among K = 2 or 4:
-1 - (1 - p_1)^K.
+for counts s^2 / n and what the fourth moment says; v is the larger of the variances observed and expected, along the
+axis, since a bin that is empty by chance would say that nothing scatters. The same of the reference's mu with its
+variances; z is the difference over the root of both variances. Two-dimensional histograms are summed along the other
+axis first. Negative contents count as 0; of profiles the means are the weights. p is that of the largest |z| among
+K = 2 or 4: 1 - (1 - p_1)^K.
 """
 
 from __future__ import annotations
@@ -30,21 +31,24 @@ class DriftCheck(Check):
 
     def compare(self, interval: Interval, planes: Planes) -> Comparison:
         """Return log p of the largest drift."""
-        found: list[tuple[float, str]] = []
+        found: list[tuple[float, str, str]] = []
         for number, axis in enumerate(interval.axes):
             contents, expected = (
                 _projected(np.maximum(plane, 0.0), planes, number) for plane in (planes.contents, planes.expected)
             )
             if contents.sum() <= 0 or expected.sum() <= 0:
                 return NOTHING
-            own = moments(axis, contents, _projected(planes.own, planes, number))
+            variances = np.maximum(*(_projected(plane, planes, number) for plane in (planes.own, planes.alike)))
+            own = moments(axis, contents, variances)
             wanted = moments(axis, expected, _projected(planes.of_reference, planes, number))
             for what, (value, variance), (other, of_other) in zip(("mean", "RMS"), own, wanted, strict=True):
                 total = variance + of_other
                 z = (value - other) / float(np.sqrt(total)) if total > 0 else 0.0
-                found.append((z, f"{what} {'xy'[number]} {value:.4g}, expected {other:.4g} ({z:+.1f} sigma)"))
-        z, words = max(found, key=lambda one: abs(one[0]))
-        return Comparison(log_of_best(log_two_sided(z), len(found)), words)
+                name = f"{what} {'xy'[number]}"
+                words = f"{name} {value:.4g}, expected {other:.4g} ({z:+.1f} sigma)"
+                found.append((z, words, f"shape differs: {name} moved by {value - other:+.3g}"))
+        z, words, headline = max(found, key=lambda one: abs(one[0]))
+        return Comparison(log_of_best(log_two_sided(z), len(found)), words, headline)
 
 
 def moments(axis: Axis, weights: FloatArray, variances: FloatArray) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -49,6 +49,9 @@ class ExpectationDetector:
         unknown = (set(settings.thresholds) - set(THRESHOLDS)) | set(settings.options)
         if unknown:
             raise ValueError(f"detector 'expectation' has no {sorted(unknown)}; thresholds are {sorted(THRESHOLDS)}")
+        for name, value in settings.thresholds.items():
+            if not 0.0 < value < math.inf:
+                raise ValueError(f"detector 'expectation': {name} {value}, must be a positive number")
         self._thresholds: Mapping[str, float] = dict(settings.thresholds)
         self._chance = settings.chance
         self._limits: WeakKeyDictionary[Reference, Limits] = WeakKeyDictionary()

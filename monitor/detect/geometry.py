@@ -23,6 +23,8 @@ DEAD = 0.1
 """Below this share of the expected content a shape is dead."""
 HOT = 2.0
 """From this multiple of the expected content on a shape is hot."""
+MAX_SHAPES = 32
+"""Shapes of one map beyond which they are one: a storm of alarms tells nobody anything."""
 _NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 

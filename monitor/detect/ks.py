@@ -38,7 +38,10 @@ class KolmogorovCheck(Check):
         inverse = float(planes.own[where].sum()) / total**2 + float(planes.of_reference[where].sum()) / wanted**2
         if inverse <= 0:
             return NOTHING
-        return Comparison(log_kolmogorov(distance / inverse**0.5), f"largest distance {distance:.3g}")
+        words = f"largest distance {distance:.3g}"
+        return Comparison(
+            log_kolmogorov(distance / inverse**0.5), words, f"shape differs: {words} of cumulative shares"
+        )
 
 
 def log_kolmogorov(statistic: float) -> float:

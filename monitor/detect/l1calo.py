@@ -246,5 +246,9 @@ def _limits(options: Options, name: str) -> tuple[int, int] | None:
     text = options.text(name).replace(" ", "")
     if text and not re.fullmatch(r"\d+,\d+", text):
         raise ValueError(f"detector '{options.detector}': {name} '{text}', must be two limits as in '0,2'")
-    green, red = text.split(",") if text else ("", "")
-    return (int(green), int(red)) if text else None
+    if not text:
+        return None
+    green, red = map(int, text.split(","))
+    if green > red:
+        raise ValueError(f"detector '{options.detector}': {name} '{text}', the first limit must not exceed the second")
+    return green, red

@@ -11,6 +11,7 @@ from monitor.detect import kernels
 from monitor.detect.geometry import BoolArray
 from monitor.detect.significance import significance
 from monitor.detect.tails import sigmas_of
+from monitor.detect.trim import changed_bins, good_strips
 from monitor.infer import Reference
 from monitor.snapshot import FloatArray
 from monitor.window import Interval
@@ -19,11 +20,6 @@ MIN_PROFILE_ENTRIES = 30.0
 """Where the spread of one entry is not known, a profile's bin with fewer entries has no error to be judged by."""
 PRIOR_ENTRIES = 50.0
 """Entries that the references' spread of one entry counts for beside the bin's own."""
-_TRIMS = 8
-_SPANS = 0.8
-"""Share of a map that bins must span to be strips of it."""
-_RATHER = 2.0
-"""Difference of chi-squares from which on a strip is rather good."""
 _CENTRAL = float(stats.norm.ppf(0.75))
 
 
@@ -106,61 +102,10 @@ class Planes:
         return float(np.median(pulls)) / _CENTRAL
 
     def trim(self, window: BoolArray) -> BoolArray:
-        """Leave out of a window the bins that are rather good than changed as the window is.
-
-        A spot of 5 x 5 bins that found a dead module of 4 x 4 has nine good bins in it. Where single bins cannot
-        tell, as in a strip that lost 5 %, all stay; but of several strips those that are good as a whole do not.
-        """
-        kept = window = window & ~self._good_strips(window)
-        sigma = np.sqrt(np.maximum(self.variance, 1e-300))
-        mu = np.abs(self.mu)
-        for _ in range(_TRIMS):
-            change = float(self.deviation[kept].sum() / max(float(mu[kept].sum()), 1e-300))
-            # Variance where the change is true: statistics shrink with the content.
-            changed = np.maximum(self.variance - self.systematic, 0.0) * max(0.0, 1.0 + change) + self.systematic
-            changed = np.maximum(changed, 0.01 * self.variance)
-            off = np.abs(self.deviation - change * mu) / np.sqrt(np.maximum(changed, 1e-300))
-            short = self.deviation * np.sign(change) < np.abs(change) * mu
-            good = short & (off > np.abs(self.deviation) / sigma + 3.0)
-            smaller = window & ~good
-            if not smaller.any() or (smaller == kept).all():
-                break
-            kept = smaller
-        return kept
-
-    def _good_strips(self, window: BoolArray) -> BoolArray:
-        """Return the strips at the edges of a layer that are rather good than changed as the others of it are.
-
-        Shape: (bins,), in and out.
-        """
-        shape = self.reference.shape
-        good = np.zeros(shape, dtype=bool)
-        grid = window.reshape(shape)
-        planes = [np.where(window, p, 0.0).reshape(shape) for p in (self.deviation, np.abs(self.mu), self.variance)]
-        for along in (1, 0) if len(shape) == 2 else ():
-            strips = np.flatnonzero(grid.any(axis=along))
-            # Strips span the map: what is shorter is a spot, of which bins are looked at.
-            if strips.size < 2 or int(grid.any(axis=1 - along).sum()) < _SPANS * shape[along]:
-                continue
-            d, mu, v = (p.sum(axis=along)[strips] for p in planes)
-            v = v + (self.reference.coherent * mu) ** 2
-            first, last = 0, strips.size
-            while last - first > 1:
-                edges = {}
-                for edge in (first, last - 1):
-                    others = np.arange(first, last) != edge
-                    rest = np.arange(first, last)[others]
-                    change = d[rest].sum() / max(float(mu[rest].sum()), 1e-300)
-                    as_good = d[edge] ** 2 / v[edge]
-                    as_changed = (d[edge] - change * mu[edge]) ** 2 / v[edge]
-                    edges[edge] = float(as_changed - as_good)
-                worst = max(edges, key=edges.__getitem__)
-                if edges[worst] <= _RATHER:
-                    break
-                first, last = (first + 1, last) if worst == first else (first, last - 1)
-            out = np.concatenate([strips[:first], strips[last:]])
-            good[(out, slice(None)) if along == 1 else (slice(None), out)] = True
-        return good.ravel() & window
+        """Leave out of a window what is rather good than changed as the window is, see `monitor.detect.trim`."""
+        mu, shape = np.abs(self.mu), self.reference.shape
+        kept = window & ~good_strips(window, self.deviation, mu, self.variance, self.reference.coherent, shape)
+        return changed_bins(kept, self.deviation, mu, self.variance, self.systematic)
 
     def significance(self, bins: BoolArray) -> float:
         """Signed significance of a set of bins; where nothing ever was, that of new life."""

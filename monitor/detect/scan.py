@@ -20,6 +20,7 @@ import numpy as np
 
 from monitor.detect.base import Expected, Finding, Settings
 from monitor.detect.geometry import BoolArray, classify, sign_of
+from monitor.detect.trim import changed_bins, good_strips
 from monitor.infer import Reference
 from monitor.snapshot import FloatArray
 from monitor.verdict import Shape
@@ -59,6 +60,7 @@ class WindowScan:
             bins = np.zeros(_two(deviation).shape, dtype=bool)
             bins[place[0] : place[0] + size[0], place[1] : place[1] + size[1]] = True
             window = bins.reshape(reference.shape) & judged
+            window = _trimmed(window, reference, deviation, variance, mu)
             shapes = (_shape(interval, mu, window, judged, reference.profile, best),)
         return Finding(
             bad=bool(shapes),
@@ -66,6 +68,21 @@ class WindowScan:
             shapes=shapes,
             exposure=None if reference.profile else exposure,
         )
+
+
+def _trimmed(
+    window: BoolArray, reference: Reference, deviation: FloatArray, variance: FloatArray, mu: FloatArray
+) -> BoolArray:
+    """Leave out what is rather good. Shape of all: the histogram's."""
+    if reference.profile:
+        # Weighted by 1 / v: what remains are means again.
+        known = variance > 0
+        weight = np.where(known, variance, 1.0)
+        deviation, variance = deviation / weight, np.where(known, 1.0 / weight, 0.0)
+    systematic = np.minimum((reference.systematic * mu) ** 2, variance)
+    flat, d, m, v = window.ravel(), deviation.ravel(), np.abs(mu).ravel(), variance.ravel()
+    kept = flat & ~good_strips(flat, d, m, v, reference.coherent, reference.shape)
+    return changed_bins(kept, d, m, v, systematic.ravel()).reshape(reference.shape)
 
 
 def _judged(reference: Reference) -> BoolArray:

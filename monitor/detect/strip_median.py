@@ -120,10 +120,15 @@ class StripMedianDetector:
         self._minimum = options.number("MinStat")
         self._part = Part.of(options)
         self._visual, self._clusters = options.flag("VisualMode"), options.flag("ClusterResult")
-        self._suppress_red, self._suppress = options.number("SuppressRedFactor"), options.number("SuppressFactor")
+        self._suppress_red = options.number("SuppressRedFactor", 0.0, 1.0)
+        self._suppress = options.number("SuppressFactor", 0.0, 1.0)
         self._publish = options.whole("MaxPublish") if options.flag("PublishBins") else 0
         self._publish_red = options.whole("PublishRedBins")
         self._green, self._red = options.threshold("green") or 0.0, options.threshold("red") or 0.0
+        if self._green > self._red:
+            raise ValueError(
+                f"detector '{self.name}': green {self._green:g} is above red {self._red:g}; yellow is less"
+            )
         self._read(options)
 
     def _read(self, options: Options) -> None:

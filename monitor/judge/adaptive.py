@@ -4,8 +4,9 @@ For histograms without good runs at hand. Two checks:
 
 - **rate**: entries per lumisection against the median of the last ones of the run;
 - **shape**: a detector's score against a reference of the last good intervals, divided by the level that 90 % of the
-  last good scores stay below, where that is above 1. So a histogram that is restless by nature is judged by its own
-  measure.
+  last good scores stay below; as long as these are few, by what they stay below by statistics alone, as the largest of
+  so many windows. So a histogram that is restless by nature is judged by its own measure. Bins that fall silent are looked for
+  too, and are bad whatever the level. Detectors that know no standard deviations decide themselves.
 
 What was flagged is never learned from. A new state is taken over only if it persists: after 3 flagged lumisections in
 a row at the beginning of a run, 12 later, and only if these agree with one another, each with the rest of them by the
@@ -25,13 +26,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from monitor.detect.base import Detector, Expected, Finding
+from monitor.detect.checks import Check, sigmas_of
 from monitor.detect.scan import WindowScan
 from monitor.infer import Reference
+from monitor.infer.windows import windows_of
 from monitor.judge.entries import of_nothing, of_rate, whole, whole_shape
 from monitor.judge.gathered import Kept, reference_of, repeats
+from monitor.judge.silent import silent_bins
 from monitor.judge.state import AdaptiveOptions, AdaptiveState
 from monitor.window import Interval, State
 
+_OWN_WORD = ("dbscan",)
+"""Detectors whose score is no number of standard deviations: what they say is taken as it is."""
+_RESTLESS = 1.5
+"""Scatter, in units of that of statistics, from which on it is told."""
 _LEVELS = 10
 """Good scores from which on their level is known."""
 MAX_BYTES = 1024**3
@@ -84,7 +92,9 @@ class AdaptiveJudge:
         if interval.state is State.TOO_FEW:
             return f"{interval.total:.6g} entries in {interval.lumisections} lumisections gathered, too few"
         state = self._state_of(interval)
-        if interval.state is State.EMPTY or interval.total <= 0:
+        if interval.total < 0:
+            return f"contents sum up to {interval.total:.3g}: with a negative total there is nothing to compare"
+        if interval.state is State.EMPTY or interval.total == 0:
             return of_nothing(interval, state, beam)
         if interval.state is State.STUCK and state.good and not repeats(state.good):
             return whole(
@@ -143,12 +153,18 @@ def _of_shape(interval: Interval, state: AdaptiveState, detector: Detector, opti
         return _begin(interval, now, state, detector, options)
     reference = reference_of(state.good, f"the last {len(state.good)} good intervals")
     finding = _compare(interval, reference, detector)
-    level = _level(state.scores, options.level_share)
+    by_chance = _by_chance(detector, interval, options.level_share)
+    level = _level(state.scores, options.level_share, by_chance)
     score = finding.score / level
     note = f"compared with the last {len(state.good)} good intervals"
-    if level > 1.0:
-        note += f", which scatter {level:.1f} times as much as expected"
-    if score <= options.threshold:
+    if level > _RESTLESS * by_chance:
+        note += f", which scatter {level / by_chance:.2g} times as much as statistics do"
+    silent = silent_bins(interval, reference, state.good)
+    if silent is not None:
+        finding, score = silent, max(score, silent.score)
+    # What knows no standard deviations has nothing that a level could be taken of.
+    good = not finding.bad if detector.name in _OWN_WORD else score <= options.threshold
+    if silent is None and good:
         state.candidates = []
         state.good = [*state.good, now][-options.window :]
         state.scores = [*state.scores, finding.score][-options.levels :]
@@ -222,8 +238,18 @@ def _comparable(kept: Kept, interval: Interval) -> bool:
     return kept.contents.shape == interval.contents.shape and (kept.entries is None) == (interval.entries is None)
 
 
-def _level(scores: Sequence[float], share: float) -> float:
+def _level(scores: Sequence[float], share: float, by_chance: float) -> float:
+    """Return what a share of the good scores stays below; as long as they are few, what it is by statistics alone."""
     if len(scores) < _LEVELS:
-        return 1.0
+        return by_chance
     ordered = sorted(scores)
     return max(1.0, ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)])
+
+
+def _by_chance(detector: Detector, interval: Interval, share: float) -> float:
+    """Return what a share of the scores of good intervals stays below if they scatter by statistics alone."""
+    if isinstance(detector, Check):
+        return max(1.0, sigmas_of(math.log(1.0 - share)))
+    # As if all windows were looked at apart: those that overlap are alike, which the logarithm hardly sees.
+    number = int(windows_of(interval.contents.shape).counts.sum())
+    return sigmas_of(math.log(-math.expm1(math.log(share) / number) / 2.0))

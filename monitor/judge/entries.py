@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from monitor.detect.base import Finding
 from monitor.detect.geometry import sign_of
+from monitor.judge.rates import is_chance
 from monitor.judge.state import AdaptiveOptions, AdaptiveState
 from monitor.verdict import Shape
 from monitor.window import Interval, State
@@ -15,6 +16,8 @@ SURE = 25.0
 """Expected entries from which on an empty histogram is no chance: exp(-25) is 1e-11."""
 _RATES = 3
 """Lumisections of a run from which on their rate is known."""
+SIGMAS = 5.0
+"""Standard deviations of the expected entries below which an odd rate is chance."""
 _CERTAIN = 38.0
 """Where a float64 p-value ends, in standard deviations."""
 
@@ -37,7 +40,9 @@ def of_rate(interval: Interval, state: AdaptiveState, options: AdaptiveOptions) 
     known = len(state.rates) >= _RATES
     low = known and rate < options.lowest_rate * median
     high = known and options.highest_rate > 0 and rate > options.highest_rate * median
-    if not low and not high:
+    unit = _unit(interval)
+    wanted = median * interval.lumisections
+    if (not low and not high) or (unit > 0 and is_chance(interval.total / unit, wanted / unit, SIGMAS)):
         state.rates = [*state.rates, rate][-options.rates :]
         state.odd_rates = []
         return None
@@ -51,10 +56,19 @@ def of_rate(interval: Interval, state: AdaptiveState, options: AdaptiveOptions) 
         state.rates, state.odd_rates = state.odd_rates[-options.rates :], []
     return whole(
         interval,
-        median * interval.lumisections,
+        wanted,
         f"{interval.total:.6g} entries, {rate / median:.2g} times the median rate of the last "
         f"{len(state.rates)} intervals",
     )
+
+
+def _unit(interval: Interval) -> float:
+    """Return what one entry adds to the total, 1 for counts; 0 where that is not known."""
+    if interval.entries is not None:
+        return 1.0
+    if interval.variances is not None:
+        return max(0.0, float(interval.variances.sum()) / interval.total)
+    return float((interval.contents == interval.contents.round()).all())
 
 
 def whole(interval: Interval, expected: float, warning: str) -> Finding:

@@ -103,6 +103,7 @@ def _of_profiles(kept: Sequence[Kept], name: str, systematic: float | None) -> R
     entries = np.stack([k.entries for k in kept if k.entries is not None])
     own = np.stack([np.zeros_like(k.contents) if k.variances is None else k.variances for k in kept])
     held = entries.sum(axis=0)
+    lumisections = float(sum(k.lumisections for k in kept))
     live = held > 0
     mean = np.where(live, (entries * contents).sum(axis=0) / np.maximum(held, 1e-300), 0.0)
     freedom = np.maximum(entries - 1.0, 0.0).sum(axis=0)
@@ -120,11 +121,12 @@ def _of_profiles(kept: Sequence[Kept], name: str, systematic: float | None) -> R
         rate=mean,
         systematic=np.where(live, systematic, 0.0),
         spread=spread,
+        occupancy=held / lumisections,
         live=live,
         coherent=0.0,
         statistics="profile",
         references=len(kept),
-        exposure=float(sum(k.lumisections for k in kept)),
+        exposure=lumisections,
     )
 
 

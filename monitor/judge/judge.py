@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from monitor.detect.base import Finding
-from monitor.detect.geometry import DEAD
+from monitor.detect.geometry import DEAD, MAX_SHAPES
 from monitor.infer import Reference
 from monitor.judge.adaptive import AdaptiveJudge
 from monitor.judge.catalogue import Catalogue, Entry
@@ -19,8 +19,6 @@ from monitor.snapshot import same_ranges
 from monitor.verdict import Judgement, Shape, Verdict
 from monitor.window import Interval, State
 
-MAX_SHAPES = 32
-"""Shapes of one map beyond which they are one: a storm of alarms tells nobody anything."""
 _STREAMS = 10_000
 _MEMORY = 32
 

@@ -30,7 +30,7 @@ OTHERS = 3
 NEW_STATE = 12
 """Odd intervals in a row after which the new rate is the histogram's own."""
 SIGMAS = 6.0
-"""Departure in standard deviations of the interval's entries below which it is chance."""
+"""Departure in standard deviations of the expected entries below which it is chance."""
 _HISTOGRAMS = 100_000
 _STREAMS = 10_000
 
@@ -123,7 +123,7 @@ class RateWatch:
 
 def _settle(own: _Own, rate: float, entries: float, departure: float) -> float:
     """Return the departure, 1 if it is none, and learn the rate if it is none."""
-    if LOW <= departure <= HIGH or abs(departure - 1.0) * sqrt(max(0.0, entries)) < SIGMAS:
+    if LOW <= departure <= HIGH or is_chance(entries, entries / departure if departure > 0.0 else 0.0, SIGMAS):
         own.odd.clear()
         if rate > 0.0:
             own.rates.append(rate)
@@ -134,6 +134,11 @@ def _settle(own: _Own, rate: float, entries: float, departure: float) -> float:
     if len(own.odd) >= NEW_STATE:
         own.rates, own.odd = own.odd, []
     return departure
+
+
+def is_chance(entries: float, expected: float, sigmas: float) -> bool:
+    """Tell whether entries are as far from those expected as Poisson statistics may bring them, in sqrt(expected)."""
+    return abs(entries - expected) < sigmas * sqrt(max(1.0, expected))
 
 
 def in_words(departure: float) -> str:

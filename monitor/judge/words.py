@@ -13,16 +13,20 @@ _LIKELY = 0.5
 """Probability from which on a kind of fault is worth a word."""
 _FILLED = 0.5
 """Share of the bins between the first and the last of a region below which they are counted rather than spanned."""
+_ROUNDED, _LONG = 100.0, 1e12
+"""Numbers from the first up to the second are written as whole ones."""
 _NO_CHANGE = 3.0
 """Relative change beyond which nothing but a storm would show."""
 
 
 def describe(finding: Finding) -> str:
     """Return one line on a finding: the worst shapes first, then doubts about the map as a whole."""
-    parts = [describe_shape(s) for s in finding.shapes[:_NAMED]]
-    more = len(finding.shapes) - _NAMED
-    if more > 0:
-        parts.append(f"and {more} more")
+    if finding.headline:
+        parts = [finding.headline]
+    else:
+        parts = [describe_shape(s) for s in finding.shapes[:_NAMED]]
+        if len(finding.shapes) > _NAMED:
+            parts.append(f"and {len(finding.shapes) - _NAMED} more")
     if finding.warning:
         parts.append(finding.warning)
     if not parts:
@@ -84,4 +88,4 @@ def _percent(change: float) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:.0f}" if _ROUNDED <= abs(value) < _LONG else f"{value:.3g}"

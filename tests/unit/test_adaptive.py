@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from monitor.alarm import AlarmBook
 from monitor.config.load import settings_from
 from monitor.detect.base import Expected, Finding, Settings
+from monitor.detect.dbscan import DbscanDetector
 from monitor.detect.scan import WIDTHS, WindowScan
 from monitor.errors import ConfigurationError
 from monitor.infer import Reference
@@ -183,7 +184,7 @@ def test_a_restless_histogram_is_judged_by_its_own_measure() -> None:
     """Bins scatter together by far more than counts do: without the level nearly all would be flagged."""
     rng = np.random.default_rng(6)
     rate = smooth_rate(FLAT, 20_000.0)
-    intervals = [draw(rate * tilted(FLAT, s), n + 1) for n, s in enumerate(0.05 * rng.standard_normal(150))]
+    intervals = [draw(rate * tilted(FLAT, s), n + 1) for n, s in enumerate(0.06 * rng.standard_normal(150))]
     assert sum(flags(judge_in_order(intervals, AdaptiveOptions(levels=10_000, level_share=0.001)))) > 30
     found = judge_in_order(intervals)
     # Three that are alike by chance may make the first reference, which lasts for twelve others at most.
@@ -192,7 +193,7 @@ def test_a_restless_histogram_is_judged_by_its_own_measure() -> None:
     assert flags(judge_in_order([*intervals, draw(rate * tilted(FLAT, 0.8), 151)]))[-1]
     last = found[-1]
     assert isinstance(last, Finding)
-    assert "times as much as expected" in last.note
+    assert "times as much as statistics do" in last.note
 
 
 # The rate
@@ -343,6 +344,64 @@ def test_a_strip_is_named_as_one() -> None:
 def test_the_scan_refuses_what_it_does_not_know() -> None:
     with pytest.raises(ValueError, match="bin"):
         WindowScan(Settings({"bin": 5.0}))
+
+
+@pytest.mark.parametrize("before", [6, 31, 151])
+def test_dead_bins_of_counts_stay_bad_however_long_the_past_is(before: int) -> None:
+    """The largest of many windows is three sigma or so by chance, which is no restlessness."""
+    rate = np.full(FLAT, 200.0)
+    dead = rate.copy()
+    dead[20:24] = 0.0
+    found = judge_in_order([*(draw(rate, n) for n in range(1, before)), draw(dead, before)])
+    assert flags(found) == [False] * (before - 1) + [True]
+
+
+@pytest.mark.parametrize("wide", [2, 4, 6, 7])
+def test_what_is_named_are_the_bins_that_changed(wide: int) -> None:
+    rate = np.full(FLAT, 200.0)
+    for factor in (0.0, 3.0):
+        changed = rate.copy()
+        changed[20 : 20 + wide] *= factor
+        found = judge_in_order([*(draw(rate, n) for n in range(1, 21)), draw(changed, 21)])[-1]
+        named = {b[0] for s in found.shapes for b in s.bins}
+        # The best window may be smaller than the fault; what is not in the fault is not named.
+        assert named <= set(range(20, 20 + wide))
+        assert len(named) >= (wide if factor == 0.0 else 0.75 * wide)
+
+
+@pytest.mark.parametrize("mean", [2.0, 5.0, 12.0])
+def test_few_entries_are_no_odd_rate(mean: float) -> None:
+    assert not any(flags(judge_in_order([draw(np.full(FLAT, mean / 60), n) for n in range(1, 401)])))
+
+
+def test_a_negative_total_is_named() -> None:
+    (found,) = judge_in_order([make_interval(np.full(FLAT, -2.0))])
+    assert found == "contents sum up to -120: with a negative total there is nothing to compare"
+
+
+@pytest.mark.parametrize("silent", [2, 29])
+def test_bins_of_a_profile_that_fall_silent_are_bad(silent: int) -> None:
+    rng = np.random.default_rng(9)
+
+    def one(lumisection: int, first: int = 0) -> Interval:
+        entries = rng.poisson(300.0, FLAT).astype(float)
+        entries[:first] = 0.0
+        drawn = smooth_rate(FLAT, 50.0) + 0.3 * rng.standard_normal(FLAT)
+        return profile_interval(np.where(entries > 0, drawn, 0.0), 5.0, entries, lumisection)  # type: ignore[no-any-return]
+
+    found = judge_in_order([*(one(n) for n in range(1, 21)), one(21, silent), one(22)])
+    assert flags(found) == [False] * 20 + [True, False]
+    assert {b[0] for s in found[20].shapes for b in s.bins} == set(range(silent))
+    assert found[20].headline.startswith(f"{silent} bins of the profile got no entries")
+
+
+def test_a_detector_without_standard_deviations_decides_itself() -> None:
+    detector = DbscanDetector(Settings(options={"eps_threshold": 0.3, "minpts": 3}))
+    hot = np.ones(MAP)
+    hot[3, 4] = 4.0
+    rate = np.full(MAP, 4000.0)
+    found = judge_in_order([*(draw(rate, n) for n in range(1, 21)), draw(rate * hot, 21)], detector=detector)
+    assert flags(found)[-1]
 
 
 # In the monitor

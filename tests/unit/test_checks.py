@@ -24,9 +24,10 @@ from scipy import integrate, stats
 
 from monitor.detect.base import DEFAULT_CHANCE, BinScorer, Expected, Finding, Settings
 from monitor.detect.checks import Check, log_two_sided, sigmas_of
-from monitor.detect.chi2 import Chi2Check, log_chi2_tail
+from monitor.detect.chi2 import LEAST, Chi2Check, groups, log_chi2_tail
 from monitor.detect.drift import DriftCheck, log_of_best, moments
 from monitor.detect.ks import KolmogorovCheck, log_kolmogorov
+from monitor.judge.words import describe
 from monitor.snapshot import Axis, FloatArray
 from monitor.window import Interval
 
@@ -272,8 +273,10 @@ def test_drift_names_what_drifts_most() -> None:
     tilted = rate * np.linspace(0.8, 1.2, 30)
     interval = make_interval(np.round(tilted), axes=axes)
     finding = judge(DriftCheck, interval, known(rate))
-    (mean, of_mean), _ = moments(axes[1], interval.contents.sum(axis=0), interval.contents.sum(axis=0))
-    (other, _), _ = moments(axes[1], rate.sum(axis=0), rate.sum(axis=0))
+    seen, wanted = interval.contents.sum(axis=0), rate.sum(axis=0)
+    alike = wanted * seen.sum() / wanted.sum()
+    (mean, of_mean), _ = moments(axes[1], seen, np.maximum(seen, alike))
+    (other, _), _ = moments(axes[1], wanted, wanted)
     z = (mean - other) / math.sqrt(of_mean)
     assert finding.bad
     assert finding.note == f"mean y {mean:.4g}, expected {other:.4g} ({z:+.1f} sigma)"
@@ -288,6 +291,42 @@ def test_the_reference_has_an_error_too() -> None:
     interval = make_interval(np.round(rate * np.linspace(0.9, 1.1, 40)))
     scores = [judge(DriftCheck, interval, expect(rate, exposure=e)).score for e in (KNOWN, 1.0, 0.1)]
     assert scores[0] > scores[1] > scores[2]
+
+
+@every_check
+@pytest.mark.parametrize("entries", [1.2, 12.0, 40.0, 150.0])
+def test_few_entries_are_no_alarm(kind: Kind, entries: float) -> None:
+    rate = smooth_rate((24, 16))
+    rate *= entries / rate.sum()
+    rng = np.random.default_rng(4)
+    found = [judge(kind, make_interval(rng.poisson(rate).astype(float)), known(rate)) for _ in range(200)]
+    assert not any(f.bad for f in found)
+    if entries < 2:
+        assert all(f.note in ("nothing to compare",) or f.note.endswith("judged from 30 on") for f in found)
+
+
+@given(st.lists(st.floats(0.0, 20.0), min_size=1, max_size=60))
+def test_terms_of_chi2_expect_enough_entries(entries: list[float]) -> None:
+    group = groups(np.array(entries))
+    assert set(group.tolist()) == set(range(group.max() + 1))
+    expected = np.bincount(group, entries)
+    assert len(expected) == 1 or expected.min() >= LEAST - 1e-9
+
+
+@every_check
+def test_what_differs_comes_first_and_no_content_is_named(kind: Kind) -> None:
+    rate = smooth_rate((50,), 80.0)
+    finding = judge(kind, make_interval(poisson_map(FAULTS["tilt"](rate), 3)), known(rate))
+    assert describe(finding).startswith("shape differs: ")
+    assert " seen" not in describe(finding)
+    assert finding.headline.endswith(f"({finding.score:.1f} sigma)")
+
+
+@every_check
+def test_contents_that_cannot_be_squared_are_named(kind: Kind) -> None:
+    with pytest.raises(ValueError, match="contents beyond 1e\\+60"):
+        judge(kind, make_interval(np.full(6, 1e200)), expect(np.ones(6)))
+    assert "judged from 30 on" in judge(kind, make_interval(np.full(6, 1e-300)), expect(np.ones(6))).note
 
 
 # All of them

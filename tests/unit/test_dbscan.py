@@ -312,3 +312,12 @@ def test_memory_order_and_precision_of_a_map_do_not_matter(mode: str) -> None:
     detector = make(mode=mode, eps_threshold=0.05)
     wanted = detector.members(occupancy.astype(float), occupancy.astype(float))
     np.testing.assert_array_equal(detector.members(np.asfortranarray(occupancy), occupancy), wanted)
+
+
+def test_a_storm_of_shapes_is_one() -> None:
+    rate = smooth_rate((200, 200))
+    finding = one(make(mode="stripwise"), make_interval(poisson_map(rate, 1)), expect(rate))
+    (shape,) = finding.shapes
+    assert shape.kind == "region"
+    assert len(shape.bins) > 1000
+    assert finding.bad

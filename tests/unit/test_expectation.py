@@ -260,3 +260,9 @@ def test_neighbours_are_believed_only_where_faults_lie_side_by_side() -> None:
     assert np.mean(lifted) < 0.005
     assert not supported(np.zeros((3, 3))).any()
     assert supported(np.array([5.0])).tolist() == [5.0]
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
+def test_a_threshold_that_is_none_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match=f"detector 'expectation': bin {value}, must be a positive number"):
+        ExpectationDetector(Settings({"bin": value}))

@@ -81,7 +81,9 @@ def test_what_one_reference_cannot_show_is_told_by_the_map_that_is_judged() -> N
     )
     assert like.note == unlike.note == "few references (1): small effects are missed"
     assert not like.warning
-    told = re.search(r"the map and its one reference differ by (\d+)% in a typical bin, taken for usual", unlike.warning)
+    told = re.search(
+        r"the map and its one reference differ by (\d+)% in a typical bin, taken for usual", unlike.warning
+    )
     assert told is not None
     assert 30 <= int(told[1]) <= 50
     assert unlike.visible["bin"] > max(1.0, 2.0 * like.visible["bin"])

@@ -13,9 +13,9 @@ from helpers import SHAPE, Trained, expect, make_interval, make_shape, poisson_m
 
 from monitor.detect.base import Expected, Finding
 from monitor.detect.expectation import ExpectationDetector
+from monitor.detect.geometry import MAX_SHAPES
 from monitor.infer import Model
 from monitor.judge import Catalogue, Judge, Rule
-from monitor.judge.judge import MAX_SHAPES
 from monitor.snapshot import Kind
 from monitor.verdict import Judgement, Verdict
 from monitor.window import Interval, Minimum, State

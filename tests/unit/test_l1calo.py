@@ -540,3 +540,8 @@ def test_names_that_have_a_meaning_are_no_classes() -> None:
 def test_a_histogram_that_does_not_fit_is_refused(options: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=f"detector 'l1calo_strip_median': {why}"):
         judge(make_interval(good()), **options)
+
+
+def test_a_green_limit_above_the_red_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="NHot '5,2', the first limit must not exceed the second"):
+        L1CaloDetector(Settings(options={"NHot": "5,2"}))

@@ -68,7 +68,7 @@ def test_histograms_of_different_rate_are_compared_with_their_own() -> None:
 
 def test_a_small_departure_or_one_of_few_entries_is_chance() -> None:
     assert look(warm(), 11, lambda name: 0.75 if name == "h2" else 1.0) == {}
-    assert look(warm(), 11, lambda name: 0.4 if name == "h2" else 1.0, entries=80.0) == {}
+    assert look(warm(), 11, lambda name: 0.4 if name == "h2" else 1.0, entries=20.0) == {}
     assert set(look(warm(), 11, lambda name: 0.4 if name == "h2" else 1.0, entries=120.0)) == {"h2"}
 
 

@@ -346,3 +346,8 @@ def test_each_variant_has_parameters_of_its_own() -> None:
 def test_thresholds_are_checked(value: float) -> None:
     with pytest.raises(ValueError, match="detector 'strip_median': red "):
         StripMedianDetector(Settings({"red": value}))
+
+
+def test_green_above_red_is_refused() -> None:
+    with pytest.raises(ValueError, match="detector 'strip_median': green 20 is above red 10"):
+        StripMedianDetector(Settings({"green": 20.0, "red": 10.0}))
