@@ -26,6 +26,9 @@ from monitor.window import Interval
 THRESHOLDS = ("bin", "strip")
 MOST_SUPPORT = 3.0
 """Standard deviations that neighbours add to a bin's score at most."""
+SILENCE = 1.0
+"""Standard deviations that silence adds to a bin's score at most: what is dead shows nothing at all, and what shows a
+little may be rarer by chance but is not dead."""
 _AGREE = 3.0
 """Standard deviations of a correlation from which on neighbours are believed, and wholly from twice as many."""
 _CLOSE_IN_TAILS = 1.5
@@ -127,9 +130,9 @@ class ExpectationDetector:
         return best
 
     def bin_scores(self, interval: Interval, expected: Expected) -> FloatArray:
-        """Return the significance of every bin, without its sign, and what its neighbours add, see `supported`.
+        """Return the significance of every bin, without its sign, and what neighbours and silence add to it.
 
-        Shape: the histogram's.
+        See `supported` and `SILENCE`. Shape: the histogram's.
         """
         reference = expected.reference
         exposure = 1.0
@@ -145,7 +148,11 @@ class ExpectationDetector:
             new = ~reference.live.ravel() & (interval.contents.ravel() > 0)
             chances = log_new_life(interval.contents.ravel()[new] / reference.unit, exposure, reference.exposure)
             significances[new] = np.maximum(0.0, stats.norm.isf(np.exp(np.maximum(chances, -700.0))))
-        return supported(significances.reshape(reference.shape))
+        scores = supported(significances.reshape(reference.shape))
+        if not reference.profile:
+            silent = reference.live & (interval.contents == 0)
+            scores[silent] += np.minimum(scores[silent], SILENCE)
+        return scores
 
     def _scan_profiles(
         self, intervals: Sequence[Interval], expected: Sequence[Expected], best: FloatArray

@@ -485,10 +485,10 @@ def test_ecal_recipe_knows_peers_and_limits(endcap_rows: list[Row]) -> None:
 @pytest.mark.parametrize(
     ("what", "most"),
     [
-        ("dead, F 1, mu1 9.7, 1 map", 0.05),
-        ("dead, F 3, mu1 9.1, 1 map", 0.9),
-        ("dead, F 3, mu1 17, 1 map", 0.25),
-        ("dead, F 3, mu1 9.1, 3 maps", 0.03),
+        ("dead, F 1, mu1 9.7, 1 map", 0.02),
+        ("dead, F 3, mu1 9.1, 1 map", 0.68),
+        ("dead, F 3, mu1 17, 1 map", 0.02),
+        ("dead, F 3, mu1 9.1, 3 maps", 0.005),
         ("dead, F 3, mu1 17, 3 maps", 0.0),
         ("dead, F 1, mu1 18, 1 map", 0.0),
         ("dead, F 1, mu1 18, 3 maps", 0.0),
