@@ -55,6 +55,9 @@ def judge(
     derivations = build_derivations(settings, str(source))
     deriver = Deriver(derivations)
     references = [*(str(source.parent / p) for p in settings.references), *(reference or [])]
+    if references:
+        # What is wrong with the configuration is said before anybody waits for references.
+        build_catalogue(settings, source.parent, str(source), {})
     learned = common.learn_references(references, select or (), json, naming, derivations) if references else {}
     catalogue, _ = build_catalogue(settings, source.parent, str(source), learned)
     counts: Counter[Verdict] = Counter()

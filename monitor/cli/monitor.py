@@ -36,7 +36,7 @@ def monitor(
     from monitor.cli import common
     from monitor.cli.terminal import emit, say
     from monitor.config import Settings
-    from monitor.service.build import build_derivations
+    from monitor.service.build import build_catalogue, build_derivations
     from monitor.service.daemon import Daemon
     from monitor.service.logs import configure_logging
     from monitor.service.warm import warm_up
@@ -52,6 +52,9 @@ def monitor(
     configure_logging(settings.service.log_level, settings.service.log_format)
     references = [str(source.parent / path) for path in settings.references]
     derivations = build_derivations(settings, str(source))
+    if references:
+        # What is wrong with the configuration is said before anybody waits for references.
+        build_catalogue(settings, source.parent, str(source), {})
     learned = common.learn_references(references, (), quiet=False, derivations=derivations) if references else {}
     daemon = Daemon(settings, source, learned, [LineSink(emit)] if json else ())
     if check:

@@ -5,8 +5,8 @@ For histograms without good runs at hand. Two checks:
 - **rate**: entries per lumisection against the median of the last ones of the run;
 - **shape**: a detector's score against a reference of the last good intervals, divided by the level that 90 % of the
   last good scores stay below; as long as these are few, by what they stay below by statistics alone, as the largest of
-  so many windows. So a histogram that is restless by nature is judged by its own measure. Bins that fall silent are looked for
-  too, and are bad whatever the level. Detectors that know no standard deviations decide themselves.
+  so many windows. So a histogram that is restless by nature is judged by its own measure. Bins that fall silent are
+  looked for too, and are bad whatever the level. Detectors that know no standard deviations decide themselves.
 
 What was flagged is never learned from. A new state is taken over only if it persists: after 3 flagged lumisections in
 a row at the beginning of a run, 12 later, and only if these agree with one another, each with the rest of them by the

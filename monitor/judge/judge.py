@@ -14,6 +14,7 @@ from monitor.judge.catalogue import Catalogue, Entry
 from monitor.judge.entries import SURE
 from monitor.judge.named import name_faults
 from monitor.judge.rates import BAD_BELOW, RateWatch, in_words
+from monitor.judge.scale import at_odd_scale
 from monitor.judge.words import describe
 from monitor.snapshot import same_ranges
 from monitor.verdict import Judgement, Shape, Verdict
@@ -119,6 +120,10 @@ class Judge:
         try:
             findings = rule.detector.judge([intervals[i] for i in members], expected)
             found = [_with(intervals[i], entries[i], f) for i, f in zip(members, findings, strict=True)]
+            found = [
+                at_odd_scale(intervals[i], e.reference, j) if intervals[i].absolute else j
+                for i, e, j in zip(members, expected, found, strict=True)
+            ]
         except Exception as error:  # noqa: BLE001 - ring two: a detector that fails on a batch is reported and the next batch goes on
             if len(members) > 1:
                 # One histogram that it cannot take must not cost the others their verdicts.
@@ -134,7 +139,7 @@ class Judge:
             return
         for i, finding, judgement in zip(members, findings, found, strict=True):
             judgements[i] = judgement
-            if finding.exposure and not intervals[i].kind.is_profile:
+            if finding.exposure and not intervals[i].kind.is_profile and not intervals[i].absolute:
                 self._see_beam(intervals[i], finding.exposure)
 
     def _judge_adaptive(self, interval: Interval, entry: Entry) -> Judgement:
@@ -168,7 +173,7 @@ class Judge:
             if judgement is None or judgement.exposure is None or not judgement.verdict.is_judgement:
                 continue
             interval, expected = intervals[index], entries[index].expected
-            if expected is None or interval.kind.is_profile or expected.reference.constant:
+            if expected is None or interval.kind.is_profile or interval.absolute or expected.reference.constant:
                 continue
             places.append(index)
             seen.append(interval)

@@ -19,7 +19,7 @@ from monitor.infer.model import model_of
 from monitor.infer.session import Opened, open_session
 from monitor.judge import AdaptiveOptions, Catalogue, Rule
 from monitor.learn.versions import active_folder, folder_of, read_calibration, read_state
-from monitor.window import Derivation, Minimum
+from monitor.window import Derivation, Minimum, refuse_overlap
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def build_derivations(settings: Settings, source: str) -> tuple[Derivation, ...]
     Raises
     ------
     ConfigurationError
-        For paths that do not say which two histograms belong together.
+        For paths that do not say which two histograms belong together, or that are derived twice or in a chain.
     """
     derivations = []
     for number, one in enumerate(settings.derive):
@@ -131,6 +131,10 @@ def build_derivations(settings: Settings, source: str) -> tuple[Derivation, ...]
             )
         except ValueError as error:
             raise ConfigurationError(f"{source}: derive[{number}]: {error}") from error
+    try:
+        refuse_overlap(derivations)
+    except ValueError as error:
+        raise ConfigurationError(f"{source}: derive: {error}") from error
     return tuple(derivations)
 
 
@@ -169,6 +173,9 @@ def _folder(settings: Settings, base: Path) -> Path | None:
         return None
     directory = (base / settings.models.directory).resolve()
     if not directory.is_dir():
+        if "directory" not in settings.models.model_fields_set:
+            # Nobody has named it, and references may do.
+            return None
         raise ConfigurationError(f"models.directory: {directory} is no folder; null means no models")
     return active_folder(directory)
 

@@ -11,14 +11,18 @@ ratio              ``shared``         (v_a / b - r^2) / b: every entry of a is o
                                       mean, v_a the sum of squared weights, and this its variance; without weights r
                                       is an efficiency and this the binomial r (1 - r) / b. At least that of one
                                       typical entry, (v_a / (a b))^2, where all or none of the entries count.
-any                ``unknown``        none
+ratio, sum         ``unknown``        none
 =================  =================  ============================================================================
+
+A difference is signed and may be about 0, so it is a profile's: a mean per bin, with the errors above, and as many
+entries as both operands have. A ratio is absolute: its scale is not fitted away unseen.
 
 Where b is 0 a ratio does not exist: content and variance are 0, like those of a bin that was never filled.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -29,8 +33,14 @@ from monitor.snapshot import FloatArray, Kind
 from monitor.window.interval import Interval, State
 from monitor.window.template import Template
 
+MAX_VALUE = 1e30
+"""Largest content that is judged, as of what is received."""
 OPERATIONS = ("ratio", "difference", "sum")
 ERRORS = ("independent", "shared", "unknown")
+
+
+class Unfit(Exception):  # noqa: N818 - a reason to count, no error
+    """Two intervals of which nothing can be derived; its text is the reason, one of `Deriver.EVENTS`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +72,8 @@ class Derivation:
             raise ValueError(f"errors '{self.errors}' is none of {', '.join(ERRORS)}")
         if self.errors == "shared" and self.operation != "ratio":
             raise ValueError(f"errors 'shared' is for a ratio, not for a {self.operation}")
+        if self.errors == "unknown" and self.operation == "difference":
+            raise ValueError("a difference may be about 0, and so can be judged by its errors only, not 'unknown'")
         if len(self.of) != 2 or self.of[0] == self.of[1]:
             raise ValueError("of: names two different histograms")
         wanted = set(self.result.names)
@@ -102,21 +114,47 @@ class Derivation:
         return side, self.result.fill(parts)
 
 
+def refuse_overlap(derivations: Sequence[Derivation]) -> None:
+    """Refuse two rules that make one path, and a rule that is fed by another.
+
+    Raises
+    ------
+    ValueError
+        Naming the path.
+    """
+    paths = [d.path for d in derivations]
+    for number, one in enumerate(derivations):
+        if one.path in paths[:number]:
+            raise ValueError(f"'{one.path}' is derived twice; give the second another path")
+        fed = next((operand for operand in one.of if operand in paths), None)
+        if fed is not None:
+            raise ValueError(f"'{one.path}' is derived of '{fed}', which is derived itself; name what that is made of")
+
+
 def combine(derivation: Derivation, path: str, a: Interval, b: Interval) -> Interval:
     """Return ``a operation b`` as an interval of its own, at their common place.
 
-    It is no profile and, but for a sum of counts, holds no counts. Its `total` is the smaller of the operands' (of a
-    sum their sum): it says how much statistics stands behind it. A repetition of both operands is one of it.
+    But for a sum of counts it holds no counts. Its `total` is the smaller of the operands' (of a sum and a difference
+    their sum): it says how much statistics stands behind it. A repetition of both operands is one of it.
+
+    Raises
+    ------
+    Unfit
+        If the operands have no errors where they are needed, or the result is too large to calculate with.
     """
     x, y = a.contents, b.contents
     v, w = _variances(a), _variances(b)
     known = v is not None and w is not None and derivation.errors != "unknown"
     variances: FloatArray | None = None
+    entries: FloatArray | None = None
     total = min(a.total, b.total)
     if derivation.operation == "ratio":
         there = (y != 0) & np.isfinite(x) & np.isfinite(y)
         safe = np.where(there, y, 1.0)
-        contents = np.where(there, x / safe, 0.0)
+        with np.errstate(over="ignore"):
+            contents = np.where(there, x / safe, 0.0)
+        if not np.abs(contents).max(initial=0.0) <= MAX_VALUE:
+            raise Unfit("out_of_range")
         if known and v is not None and w is not None:
             shared = derivation.errors == "shared"
             variances = _of_mean(x, v, safe) if shared else (v + contents**2 * w) / safe**2
@@ -128,10 +166,16 @@ def combine(derivation: Derivation, path: str, a: Interval, b: Interval) -> Inte
         counts = derivation.operation == "sum" and a.variances is None and b.variances is None
         if known and not counts and v is not None and w is not None:
             variances = v + w
+        if derivation.operation == "difference":
+            if v is None or w is None:
+                raise Unfit("no_errors")
+            entries = _entries(x, v) + _entries(y, w)
+            total = float(entries.sum())
+    kinds = (Kind.TH1, Kind.TH2) if entries is None else (Kind.TPROFILE, Kind.TPROFILE2D)
     return Interval(
         stream=a.stream,
         path=path,
-        kind=Kind.TH2 if a.kind.dimension == 2 else Kind.TH1,
+        kind=kinds[a.kind.dimension - 1],
         axes=a.axes,
         run=a.run,
         first_lumisection=a.first_lumisection,
@@ -139,9 +183,10 @@ def combine(derivation: Derivation, path: str, a: Interval, b: Interval) -> Inte
         time_ns=a.time_ns,
         contents=np.ascontiguousarray(contents),
         variances=variances,
-        entries=None,
+        entries=entries,
         total=total,
         state=State.STUCK if a.state is State.STUCK and b.state is State.STUCK else State.READY,
+        absolute=derivation.operation == "ratio",
     )
 
 
@@ -152,6 +197,12 @@ def _of_mean(x: FloatArray, squares: FloatArray, n: FloatArray) -> FloatArray:
     floor = (typical / n) ** 2
     variance: FloatArray = np.maximum((squares / n - mean**2) / np.abs(n), floor)
     return variance
+
+
+def _entries(contents: FloatArray, variances: FloatArray) -> FloatArray:
+    """Return how many entries of one size know a content as well as its variance says; 0 where there is none."""
+    there = variances > 0
+    return np.where(there, contents**2 / np.where(there, variances, 1.0), 0.0)
 
 
 def _variances(interval: Interval) -> FloatArray | None:

@@ -9,6 +9,8 @@ that does not fit, is counted by reason and never judged:
 ``other_update``        the partner was updated at another data time of the same lumisections
 ``other_binning``       the partner has other axes
 ``other_kind``          one is a profile and the other is not
+``no_errors``          a difference is wanted of contents whose errors are not known
+``out_of_range``       a ratio is too large to calculate with
 ``not_ready``           the partner holds too few entries, or none
 ``unmatched``           the partner did not come
 """
@@ -19,7 +21,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 
-from monitor.window.derivation import Derivation, combine
+from monitor.window.derivation import Derivation, Unfit, combine
 from monitor.window.interval import Interval, State
 
 _REMEMBERED = 100_000
@@ -73,6 +75,8 @@ class Deriver:
         "other_update",
         "other_binning",
         "other_kind",
+        "no_errors",
+        "out_of_range",
         "not_ready",
         "unmatched",
     )
@@ -168,7 +172,11 @@ class Deriver:
                 self.events[reason] += 1
             return None
         origins = (origin, partner_origin) if side == 0 else (partner_origin, origin)
-        return Derived(combine(self._derivations[number], path, *operands), origins)
+        try:
+            return Derived(combine(self._derivations[number], path, *operands), origins)
+        except Unfit as unfit:
+            self.events[str(unfit)] += 1
+            return None
 
     def _wait(self, pair: _Pair, side: int, place: Place, interval: Interval, origin: Hashable) -> None:
         pair.waiting[side][place] = (interval, origin)

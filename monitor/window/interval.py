@@ -46,6 +46,8 @@ class Interval:
     total: float
     """Entries of the interval: sum of contents, or of entries for a profile."""
     state: State
+    absolute: bool = False
+    """Whether contents are shares or means, as of a derived ratio: longer exposure does not make them more."""
     silent: int = 0
     """EMPTY only: lumisections since the last one that filled something, at least 1."""
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import uproot
 from pydantic import ValidationError
 
 from monitor.config import Settings, load_settings, settings_from
 from monitor.config.load import MAX_BYTES
 from monitor.errors import ConfigurationError
-from monitor.service.build import build_catalogue
+from monitor.service.build import build_catalogue, build_derivations
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -220,3 +224,31 @@ def test_what_cannot_be_built_is_named_by_file_and_type(one: dict[str, object], 
 def test_a_folder_of_models_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"models.directory: .*nowhere is no folder; null means no models"):
         build_catalogue(settings_from({"models": {"directory": "nowhere"}}, "x"), tmp_path, "x")
+
+
+def test_a_folder_of_models_that_nobody_named_need_not_exist(tmp_path: Path) -> None:
+    _, models = build_catalogue(settings_from({"types": [{"name": "all", "match": ["*"]}]}, "x"), tmp_path, "x")
+    assert models == []
+
+
+def test_derivations_that_overlap_are_refused(tmp_path: Path) -> None:
+    one = {"path": "x/{a}", "operation": "sum", "of": ["p/{a}", "q/{a}"]}
+    with pytest.raises(ConfigurationError, match=r"some.yaml: derive: 'x/\{a\}' is derived twice"):
+        build_derivations(settings_from({"derive": [one, one | {"operation": "ratio"}]}, "some.yaml"), "some.yaml")
+
+
+@pytest.mark.parametrize("command", [["judge", "nowhere.root", "-r", "nowhere.root"], ["monitor", "--check"]])
+def test_what_is_wrong_with_the_configuration_is_said_before_references_are_read(
+    command: list[str], tmp_path: Path
+) -> None:
+    good = tmp_path / "good.root"
+    with uproot.recreate(good) as file:
+        file["h"] = np.histogram(np.arange(50.0), bins=5)
+    config = tmp_path / "x.yaml"
+    config.write_text('references: [nowhere.root]\ntypes: [{name: all, match: ["*"], detector: nosuch}]\n')
+    arguments = [str(good) if a == "nowhere.root" and n == 1 else a for n, a in enumerate(command)]
+    done = subprocess.run(
+        [sys.executable, "-m", "monitor.cli", *arguments, "--config", str(config)], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "there is no detector 'nosuch'" in done.stderr

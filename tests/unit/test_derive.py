@@ -29,7 +29,7 @@ from monitor.sinks.metrics import Metrics
 from monitor.snapshot import Axis, FloatArray, Kind, Snapshot
 from monitor.source.record import Batch, Record
 from monitor.verdict import Verdict
-from monitor.window import Derivation, Deriver, Interval, State
+from monitor.window import Derivation, Deriver, Interval, State, refuse_overlap
 from monitor.window.derivation import combine
 from monitor.window.template import Template
 
@@ -186,9 +186,10 @@ def test_a_derived_interval_is_finite_and_says_where_it_was_taken(pairs: list[tu
     assert np.isfinite(made.contents).all()
     assert made.variances is None or (made.variances >= 0).all()
     assert (made.run, made.first_lumisection, made.lumisection, made.time_ns) == (7, 3, 3, 3_000_000_000)
-    assert made.kind is Kind.TH1
-    assert made.entries is None
-    assert made.total == (a.sum() + b.sum() if operation == "sum" else min(a.sum(), b.sum()))
+    assert made.kind is (Kind.TPROFILE if operation == "difference" else Kind.TH1)
+    assert made.absolute == (operation == "ratio")
+    assert (made.entries is None) == (operation != "difference")
+    assert made.total == (min(a.sum(), b.sum()) if operation == "ratio" else a.sum() + b.sum())
 
 
 # Pairs
@@ -429,3 +430,25 @@ def test_what_waits_for_a_lost_partition_is_not_combined_with_what_comes_again()
     pipeline.process(Batch([record(sums, 0, ("t", 0))]))
     outcome = pipeline.process(Batch([record(counts, 0, ("t", 1))], lost=[("t", 0)]))
     assert [j.path for j in outcome.judgements] == ["count/a"]
+
+
+def test_what_is_too_large_or_has_no_errors_is_counted() -> None:
+    deriver = Deriver([ratio()])
+    for side, contents in ((0, (1e25, 1.0)), (1, (1e-25, 1.0))):
+        assert deriver.add(operand(side, contents=contents, variances=np.ones(2))) == []
+    assert counted(deriver) == {"out_of_range": 1}
+    deriver = Deriver([ratio(operation="difference")])
+    for side in (0, 1):
+        assert deriver.add(operand(side, contents=(0.5, 1.5))) == []
+    assert counted(deriver) == {"no_errors": 1}
+    with pytest.raises(ValueError, match="a difference may be about 0"):
+        ratio(operation="difference", errors="unknown")
+
+
+def test_rules_that_make_one_path_or_feed_one_another_are_refused() -> None:
+    one = Derivation(path="m/{x}", operation="sum", of=("a/{x}", "b/{x}"))
+    refuse_overlap([one, Derivation(path="n/{x}", operation="ratio", of=("a/{x}", "b/{x}"))])
+    with pytest.raises(ValueError, match=r"'m/\{x\}' is derived twice"):
+        refuse_overlap([one, Derivation(path="m/{x}", operation="ratio", of=("a/{x}", "b/{x}"))])
+    with pytest.raises(ValueError, match=r"'n/\{x\}' is derived of 'm/\{x\}', which is derived itself"):
+        refuse_overlap([one, Derivation(path="n/{x}", operation="ratio", of=("m/{x}", "b/{x}"))])
