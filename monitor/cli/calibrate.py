@@ -49,7 +49,9 @@ def calibrate(
     Thresholds then follow from the number of false alarms that the crew accepts.
     """
     from monitor.cli.gather import Asked, dataset_at, work
+    from monitor.learn.files import claimed
     from monitor.learn.splits import parse_fractions
+    from monitor.learn.versions import folder_of
 
     asked = Asked(paths, select or (), pattern or (), cumulative, config, seed)
     # Recordings that are no dataset are all for calibration: what a model has seen of them is left out all the same.
@@ -57,7 +59,8 @@ def calibrate(
     with work(json) as at_work:
         dataset = dataset_at(asked, lambda _runs: shares, at_work)
         name = version or version_of(dataset, models)
-        calibrated = calibrate_with_bar(dataset, models, name, cross, seed, at_work)
+        with claimed(folder_of(models, name)):
+            calibrated = calibrate_with_bar(dataset, models, name, cross, seed, at_work)
     say_calibrated(calibrated, name, json)
     return 0
 

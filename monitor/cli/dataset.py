@@ -51,6 +51,8 @@ def dataset(
         raise ConfigurationError("name either recorded good runs, PATH..., or a topic, --from-topic TOPIC")
     if any(is_parquet(Path(path)) for path in paths or ()):
         raise SourceError("PATH...: is a dataset already; name recorded runs")
+    if output.exists() and not is_parquet(output):
+        raise SourceError(f"--output {output}: is there and no dataset; name another file")
     shares = parse_fractions(train, calibrate, test)
     asked = Asked(
         paths or (),

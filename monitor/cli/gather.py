@@ -121,6 +121,17 @@ def dataset_at(asked: Asked, shares: Callable[[int], dict[Split, float]], work: 
     if files:
         if len(files) > 1 or len(asked.paths) > 1:
             raise SourceError(f"{files[0]}: a dataset stands alone; make one of everything with: histwatch dataset")
+        given = {
+            "--select": asked.select,
+            "--pattern": asked.pattern,
+            "--cumulative": asked.cumulative is not None,
+            "--config": asked.config,
+        }
+        for option, value in given.items():
+            if value:
+                raise SourceError(
+                    f"{option}: {files[0]} is a dataset, made already; give the option to: histwatch dataset"
+                )
         task = work.bar.add_task("reading dataset", total=None)
 
         def tell(rows: int, total: int) -> None:

@@ -30,15 +30,17 @@ def learn(
     config: Config = None,
     json: Annotated[bool, typer.Option("--json", help="One model a line on stdout, as JSON.")] = False,
 ) -> int:
-    """Do what dataset, train and calibrate do, and use the new version; exit 1 if some models could not be made.
+    """Do what dataset, train and calibrate do, and use the new version.
 
+    Exit 1 if some models could not be made, or none calibrated.
     A quarter of the runs is held out to calibrate with; of fewer than 40 runs, all serve for both, crosswise.
     """
     from monitor.cli.calibrate import calibrate_with_bar, say_calibrated
     from monitor.cli.gather import ENOUGH_RUNS, Asked, dataset_at, work
-    from monitor.cli.terminal import complain
+    from monitor.cli.terminal import complain, say
     from monitor.cli.train import place, say_trained, take_into_use, train_with_bar
     from monitor.errors import HistwatchError
+    from monitor.learn.parquet import is_parquet
     from monitor.learn.splits import Split, parse_fractions
     from monitor.learn.training import Recipe
     from monitor.learn.versions import FLAT
@@ -47,19 +49,31 @@ def learn(
         return parse_fractions(0.75, 0.25, 0.0) if runs >= ENOUGH_RUNS else parse_fractions(1.0, 0.0, 0.0)
 
     asked = Asked(paths, select or (), pattern or (), cumulative, config, seed)
-    folder, name = place(output, version, flat, shadow)
-    with work(json) as at_work:
-        dataset = dataset_at(asked, shares, at_work)
-        recipe = Recipe(version=name, seed=seed, rank=rank, minimum=minimum, classify=tuple(classify or ()))
-        trained = train_with_bar(dataset, folder, recipe, at_work, json)
-        try:
-            calibrated = calibrate_with_bar(dataset, output, FLAT if flat else name, None, seed, at_work)
-        except HistwatchError as error:
-            # Models without a promise are still models: the monitor says so wherever it matters.
-            calibrated = None
-            complain(f"not calibrated: {error}")
-    say_trained(trained, folder, json)
-    if calibrated is not None:
-        say_calibrated(calibrated, name, json)
-    take_into_use(output, FLAT if flat else name, active=not flat, shadow=shadow)
+    calibrated = None
+    with place(output, version, flat, shadow) as (folder, name):
+        own = FLAT if flat else name
+        with work(json) as at_work:
+            dataset = dataset_at(asked, shares, at_work)
+            recipe = Recipe(
+                version=name, flat=flat, seed=seed, rank=rank, minimum=minimum, classify=tuple(classify or ())
+            )
+            trained = train_with_bar(dataset, folder, recipe, at_work, json)
+            try:
+                calibrated = calibrate_with_bar(dataset, output, own, None, seed, at_work)
+            except HistwatchError as error:
+                # Models without a promise are still models: the monitor says so wherever it matters.
+                complain(f"not calibrated: {error}")
+            except KeyboardInterrupt:
+                cross = "" if is_parquet(Path(paths[0])) else " --cross"
+                say(
+                    f"{len(trained.models)} models are written to {folder}, not calibrated"
+                    + ("" if flat else " and not in use")
+                    + f"; go on with: histwatch calibrate {' '.join(paths)}{cross} -m {output} --version {own}"
+                    + ("" if flat else f" && histwatch models activate {name} -d {output}")
+                )
+                raise
+        say_trained(trained, folder, flat, json)
+        if calibrated is not None:
+            say_calibrated(calibrated, name, json)
+        take_into_use(output, own, active=not flat, shadow=shadow)
     return 1 if trained.refused or calibrated is None else 0

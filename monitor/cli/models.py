@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from monitor.learn.versions import VersionState
 
 app = typer.Typer(no_args_is_help=True, help="Versions of the models: list them, choose the active one, try others.")
 
@@ -17,6 +20,7 @@ Directory = Annotated[
 ]
 Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Configuration; default: the shipped one.")]
 Name = Annotated[str, typer.Argument(metavar="VERSION", help="Its name; '.' is the folder's own files.")]
+_NAMED = 8
 _RESTART = "a monitor that is running takes it over when it is started anew"
 
 
@@ -66,6 +70,40 @@ def list_versions(
         calibrated = f"calibrated with {maps} maps" if maps else "not calibrated"
         kinds = f"{classifiers} classifiers, " if classifiers else ""
         typer.echo(printable(f"{version:12s}{use:8s}{models} models, {kinds}{calibrated}; {made}"))
+    return 2 if _say_missing(where, state, json) else 0
+
+
+@app.command("show")
+def show(
+    version: Name,
+    directory: Directory = None,
+    config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="One card a line on stdout, as JSON.")] = False,
+) -> int:
+    """Show the card of every model of a version: what it was made of, and what was left out."""
+    from monitor.cli.terminal import emit, printable
+    from monitor.learn.versions import folder_of
+    from monitor.service.build import load_folder
+
+    models, classifiers = load_folder(folder_of(_directory(directory, config), version))
+    for one in models:
+        card = one.card
+        if json:
+            emit(card.model_dump(mode="json"))
+            continue
+        words = f"{', '.join(card.histogram_types)}: {card.references} good intervals of {len(card.training_runs)} runs"
+        if card.left_out:
+            runs = ", ".join(map(str, card.left_out_runs[:_NAMED]))
+            more = f" and {len(card.left_out_runs) - _NAMED} more" if len(card.left_out_runs) > _NAMED else ""
+            words += f", {card.left_out} left out (runs {runs}{more})"
+        typer.echo(printable(f"{words}; {one.reference.statistics}"))
+    for kind in classifiers:
+        if json:
+            emit(kind.card.model_dump(mode="json"))
+            continue
+        labels = ", ".join(kind.card.labels)
+        right = "" if kind.card.accuracy is None else f", {kind.card.accuracy:.1%} of held-out maps named right"
+        typer.echo(printable(f"{', '.join(kind.card.histogram_types)}: classifier of {labels}{right}"))
     return 0
 
 
@@ -77,8 +115,11 @@ def activate(version: Name, directory: Directory = None, config: Config = None) 
 
     where = _directory(directory, config)
     number = _try(where, version)
+    if version != versions.FLAT and not versions.is_finished(versions.folder_of(where, version)):
+        say(f"version {version} has no {versions.RECORD_FILE}: made by hand, or by a training that was interrupted")
     before = versions.activate(where, version).active
-    say(f"version {version} with {number} models is active, before it was {before}; {_RESTART}")
+    was = f", before it was {before}" if before in versions.versions_of(where) and before != version else ""
+    say(f"version {version} with {number} models is active{was}; {_RESTART}")
     return 0
 
 
@@ -104,6 +145,22 @@ def unshadow(version: Name, directory: Directory = None, config: Config = None) 
     versions.unshadow(_directory(directory, config), version)
     say(f"version {version} is no longer in shadow; {_RESTART}")
     return 0
+
+
+def _say_missing(where: Path, state: VersionState, json: bool) -> bool:
+    """Say which versions are to be used and are not there; return whether some are."""
+    from monitor.cli.terminal import emit, printable
+    from monitor.learn.versions import FLAT, versions_of
+
+    wanted = [(state.active, "active"), *((version, "shadow") for version in state.shadow)]
+    missing = [(version, use) for version, use in wanted if version not in (FLAT, *versions_of(where))]
+    for version, use in missing:
+        mend = "activate another" if use == "active" else f"histwatch models unshadow {version} -d {where}"
+        if json:
+            emit({"version": version, "use": use, "models": 0, "missing": True})
+        else:
+            typer.echo(printable(f"{version:12s}{use:8s}MISSING; {mend}"))
+    return bool(missing)
 
 
 def _directory(directory: Path | None, config: Path | None) -> Path:

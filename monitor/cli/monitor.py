@@ -34,7 +34,7 @@ def monitor(
     from json import dumps
 
     from monitor.cli import common
-    from monitor.cli.terminal import emit, say
+    from monitor.cli.terminal import complain, emit, say
     from monitor.config import Settings
     from monitor.service.build import build_catalogue, build_derivations
     from monitor.service.daemon import Daemon
@@ -68,11 +68,14 @@ def monitor(
             say(f"  model {model.card.name} {model.card.version} for {', '.join(model.card.histogram_types)}")
         for version, catalogue in daemon.shadows.items():
             say(f"  in shadow: version {version}, {sum(1 for _ in catalogue.expectations())} models")
-        budget = settings.budget
-        say(f"  budget {budget.false_alarms_per_shift:g} false alarms in 8 h; thresholds of")
-        for promise, number in sorted(daemon.catalogue.promises().items()):
+        promises = sorted(daemon.catalogue.promises().items())
+        budget = f"  budget {settings.budget.false_alarms_per_shift:g} false alarms in 8 h"
+        say(f"{budget}; thresholds of" if promises else budget)
+        for promise, number in promises:
             say(f"    {number} expectations: {promise}")
-        return 0
+        for words in daemon.broken:
+            complain(words)
+        return 2 if daemon.broken else 0
     daemon.install_signal_handlers()
     daemon.run(until_idle, wait)
     if json and daemon.service is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,60 +46,95 @@ def train(
     from monitor.cli.gather import Asked, dataset_at, work
     from monitor.learn.splits import parse_fractions
     from monitor.learn.training import Recipe
-    from monitor.learn.versions import FLAT, versions_of
+    from monitor.learn.versions import FLAT, is_usable
 
     asked = Asked(paths, select or (), pattern or (), cumulative, config, seed)
-    folder, name = place(output, version, flat, shadow)
-    first = not versions_of(output) and not flat
-    with work(json) as at_work:
-        dataset = dataset_at(asked, lambda _runs: parse_fractions(1.0, 0.0, 0.0), at_work)
-        recipe = Recipe(version=name, seed=seed, rank=rank, minimum=minimum, classify=tuple(classify or ()))
-        trained = train_with_bar(dataset, folder, recipe, at_work, json)
-    say_trained(trained, folder, json)
-    take_into_use(output, FLAT if flat else name, active=first, shadow=shadow)
+    with place(output, version, flat, shadow) as (folder, name):
+        with work(json) as at_work:
+            dataset = dataset_at(asked, lambda _runs: parse_fractions(1.0, 0.0, 0.0), at_work)
+            recipe = Recipe(
+                version=name, flat=flat, seed=seed, rank=rank, minimum=minimum, classify=tuple(classify or ())
+            )
+            trained = train_with_bar(dataset, folder, recipe, at_work, json)
+        say_trained(trained, folder, flat, json)
+        take_into_use(output, FLAT if flat else name, active=not flat and not is_usable(output), shadow=shadow)
     return 1 if trained.refused else 0
 
 
-def place(output: Path, version: str | None, flat: bool, shadow: bool) -> tuple[Path, str]:
-    """Return the folder that models are written to, and the name of their version.
+@contextmanager
+def place(output: Path, version: str | None, flat: bool, shadow: bool) -> Iterator[tuple[Path, str]]:
+    """Yield the folder that models are written to, held against others, and the name of their version.
 
     Raises
     ------
     ConfigurationError
-        For options that exclude each other, a name that cannot be one, and a version that is there already.
+        For options that exclude each other, a name that cannot be one, a version that is there already, and a folder
+        that does not say which version is in use.
+    HistwatchError
+        If another command is writing there.
     """
     from monitor.errors import ConfigurationError
-    from monitor.learn.versions import check_name, is_finished, next_version
+    from monitor.learn.files import claimed
+    from monitor.learn.versions import check_name, is_finished, next_version, read_state
 
+    # What is broken is said before hours of work, not after.
+    read_state(output)
+    there = output.exists()
     if flat:
-        if shadow:
-            raise ConfigurationError("--flat and --shadow: only a version in a folder of its own can be in shadow")
-        return output, version or "1"
-    name = next_version(output) if version is None else version
+        if shadow or version is not None:
+            other = "--shadow" if shadow else "--version"
+            raise ConfigurationError(f"--flat and {other}: only a folder of its own is a version")
+        with claimed(output), _removed_if_empty(*(() if there else (output,))):
+            yield output, "1"
+        return
+    name = version
+    while name is None:
+        candidate = next_version(output)
+        try:
+            (output / candidate).mkdir(parents=True)
+        except FileExistsError:
+            # Another training took the number between the two lines.
+            continue
+        except OSError as error:
+            raise ConfigurationError(f"{output}: cannot be written to, {error.strerror}") from error
+        name = candidate
     try:
         folder = output / check_name(name)
     except ValueError as error:
         raise ConfigurationError(f"--version: {error}") from error
     if is_finished(folder):
         raise ConfigurationError(f"{folder}: this version is there already; choose another --version, or remove it")
-    return folder, name
+    # A number that nothing was written for is free again.
+    made = [folder] if version is None else []
+    with claimed(folder), _removed_if_empty(*made, *(() if there else (output,))):
+        yield folder, name
+
+
+@contextmanager
+def _removed_if_empty(*folders: Path) -> Iterator[None]:
+    """Remove, in their order, folders that are empty at the end."""
+    try:
+        yield
+    finally:
+        for folder in folders:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def train_with_bar(dataset: Dataset, folder: Path, recipe: Recipe, work: Work, json: bool) -> Trained:
     """Train a version; of an interrupted training, say what is left of it."""
     from monitor.cli.terminal import emit, say
+    from monitor.learn.models import CLASSIFIER_SUFFIX
     from monitor.learn.thesis_a.results import Budget
-    from monitor.learn.training import train_version
+    from monitor.learn.training import Trained, train_version
 
-    done = 0
+    so_far = Trained()
     epochs: dict[str, TaskID] = {}
     refused: set[str] = set()
     task = work.bar.add_task("training", total=len(dataset.intervals))
 
-    def tell(key: str, so_far: Trained) -> None:
-        nonlocal done
+    def tell(key: str) -> None:
         work.bar.advance(task)
-        done = len(so_far.models)
         card = so_far.models.get(key)
         kinds = so_far.classifiers.get(key)
         if json and kinds is not None:
@@ -127,20 +164,23 @@ def train_with_bar(dataset: Dataset, folder: Path, recipe: Recipe, work: Work, j
         work.check()
 
     try:
-        return train_version(dataset, folder, recipe, tell, tell_epoch)
+        return train_version(dataset, folder, recipe, tell, tell_epoch, so_far)
     except KeyboardInterrupt:
-        say(f"{done} of {len(dataset.intervals)} models are written to {folder}, each of them whole")
+        written = sum(not name.endswith(f"{CLASSIFIER_SUFFIX}.onnx") for name in so_far.files)
+        say(f"{written} of {len(dataset.intervals)} models are written to {folder}, each of them whole")
         raise
 
 
-def say_trained(trained: Trained, folder: Path, json: bool) -> None:
+def say_trained(trained: Trained, folder: Path, flat: bool, json: bool) -> None:
     """Say how many models there are, and why others are not."""
     from monitor.cli.terminal import complain, say
 
     for reason in trained.refused.values() if not json else ():
         complain(reason)
     left_out = sum(card.left_out > 0 for card in trained.models.values())
-    more = f"; of {left_out} some intervals were left out, see their cards" if left_out else ""
+    where = f". -d {folder}" if flat else f"{folder.name} -d {folder.parent}"
+    show = f"histwatch models show {where}"
+    more = f"; of {left_out} some intervals were left out, see: {show}" if left_out else ""
     kinds = f", {len(trained.classifiers)} classifiers" if trained.classifiers else ""
     say(f"{len(trained.models)} models{kinds} written to {folder}, {len(trained.refused)} refused{more}")
 
@@ -154,6 +194,8 @@ def take_into_use(output: Path, version: str, *, active: bool, shadow: bool) -> 
     if shadow:
         versions.shadow(output, version)
         say(f"version {version} is in shadow")
+        if not versions.is_usable(output):
+            say(f"no version is active; choose one with: histwatch models activate VERSION -d {output}")
     elif before == version:
         say("these are the models in use" if version == versions.FLAT else f"version {version} is active")
     elif active:

@@ -27,16 +27,20 @@ LEAST_DOUBT = 2.0
 """Factor by which simulated good maps, however many, were found to differ from an extrapolated chance."""
 
 
+MOST = 1e5
+"""Beyond it no tail that was measured starts or falls: nothing would ever alarm."""
+
+
 class Tail(BaseModel):
     """The tail of T_k of good maps for one scale."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    share: Annotated[float, Field(gt=0, lt=1)]
+    share: Annotated[float, Field(gt=1e-6, lt=1, strict=True)]
     """Share of good maps beyond `start`."""
-    start: Annotated[float, Field(ge=0)]
+    start: Annotated[float, Field(ge=0, le=MOST, strict=True)]
     """T from which on the exponential holds."""
-    slope: Annotated[float, Field(ge=1)]
+    slope: Annotated[float, Field(ge=1, le=MOST, strict=True)]
     """Mean excess of T beyond `start`; 1 for a map whose variances are known exactly."""
 
     def threshold(self, chance: float) -> float:
@@ -52,9 +56,9 @@ class Pool(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    maps: Annotated[int, Field(ge=0)]
+    maps: Annotated[int, Field(ge=0, le=10**9, strict=True)]
     """Good maps that were judged by expectations that had not seen them."""
-    histograms: Annotated[int, Field(ge=0)]
+    histograms: Annotated[int, Field(ge=0, le=10**9, strict=True)]
     tails: dict[str, Tail]
     """By name of the scale."""
 
@@ -85,13 +89,22 @@ class Calibration(BaseModel):
     pools: dict[str, Pool]
     """By kind of statistics, as in `monitor.infer.Reference.statistics`."""
     seed: int = 0
+    """Of what was dealt out to judge crosswise."""
     software: str = ""
+    dataset: str = ""
+    """SHA-256 of the dataset; empty where it is not known."""
+    runs: tuple[int, ...] = ()
+    """Of the good maps."""
+    crosswise: bool | None = None
+    """Whether they were judged by what was learned of the other runs, rather than held out of the training."""
+    packages: dict[str, str] = Field(default_factory=dict)
+    """Versions of what decides the numbers."""
 
 
 def promise_of(pool: Pool | None, chance: float) -> str:
     """Say what stands behind a threshold, for a person."""
-    if pool is None or pool.maps < ENOUGH:
-        held = 0 if pool is None else pool.maps
+    if pool is None or pool.maps < ENOUGH or not pool.tails:
+        held = 0 if pool is None or not pool.tails else pool.maps
         return f"no promise: {held} held-out good maps, {ENOUGH} needed"
     if chance >= pool.observed:
         return f"observed on {pool.maps} held-out good maps"

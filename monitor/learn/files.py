@@ -1,7 +1,9 @@
-"""Files that are written whole or not at all: Ctrl-C leaves what was there before."""
+"""Files that are written whole or not at all, and folders that one writes to at a time."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     HistwatchError
         If it cannot be written, naming the file.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -29,6 +31,32 @@ def written_whole(path: Path) -> Iterator[Path]:
         # A path that leads through a file has nothing to remove either.
         if part.exists():
             part.unlink()
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Make a folder if it is missing, and hold it: who else claims it meanwhile is refused.
+
+    The hold ends with the process, however it ends, and leaves nothing behind.
+
+    Raises
+    ------
+    HistwatchError
+        If it cannot be made, or another process holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise HistwatchError(f"{folder}: cannot be written to, {error.strerror or error}") from error
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise HistwatchError(f"{folder}: another command is writing to it; wait for its end") from error
+        yield
+    finally:
+        os.close(held)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import monitor
@@ -18,10 +20,13 @@ from monitor.learn.calibration import calibrate_models, cross_calibrate
 from monitor.learn.dataset import Dataset
 from monitor.learn.files import write_bytes
 from monitor.learn.models import CLASSIFIER_SUFFIX, model_file_name
-from monitor.learn.versions import CALIBRATION_FILE, VersionRecord, write_record
+from monitor.learn.splits import SPLITS
+from monitor.learn.versions import CALIBRATION_FILE, RECORD_FILE, VersionRecord, read_record, write_record
 from monitor.source.naming import matches
 from monitor.window import Interval
 
+PACKAGES = ("numpy", "scipy", "onnx", "onnxruntime", "jax", "flax", "optax", "jax2onnx")
+"""What decides the bytes of models."""
 HEAVY = 5.0
 """Slope of a tail beyond which a person should look at what was taken for good."""
 
@@ -31,6 +36,8 @@ class Recipe:
     """What is asked of a training."""
 
     version: str
+    flat: bool = False
+    """Whether the models go into a folder that is no version's own."""
     seed: int = 0
     rank: int | None = None
     """Modes of the autoencoder; None: as many as pay."""
@@ -52,33 +59,48 @@ class Trained:
     """By ``stream/path``."""
     refused: dict[str, str] = field(default_factory=dict)
     """Reasons, by ``stream/path``."""
+    files: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of what is written, by the name of the file."""
+
+    def write(self, folder: Path, name: str, content: bytes) -> None:
+        """Write a model and remember it."""
+        write_bytes(folder / name, content)
+        self.files[name] = hashlib.sha256(content).hexdigest()
 
 
 def train_version(
     dataset: Dataset,
     folder: Path,
     recipe: Recipe,
-    on_histogram: Callable[[str, Trained], None] = lambda *_: None,
+    on_histogram: Callable[[str], None] = lambda _key: None,
     on_epoch: Callable[[str], None] = lambda _key: None,
+    trained: Trained | None = None,
 ) -> Trained:
     """Train one model a histogram on the runs for training, and write them with a record of how they were made.
 
-    Every file is written whole or not at all, and the record last.
+    Every file is written whole or not at all, and the record last. The record and the calibration of models that were
+    in the folder before go first: they would promise what other models do not keep. Last, those models go that this
+    training did not write anew.
 
     Parameters
     ----------
     on_histogram
-        Called with each ``stream/path`` when it is done, and all that came of the training so far.
+        Called with each ``stream/path`` when it is done.
     on_epoch
         Called with a ``stream/path`` after each epoch of its classifier.
+    trained
+        Where to put what comes of it, for who wants to know of a training that was interrupted.
 
     Raises
     ------
     HistwatchError
-        If the folder cannot be written to, or no histogram could be learned from, with the first reason.
+        If the folder cannot be written to, or no histogram could be learned from, with the reasons.
     """
     parts = dataset.part("train")
-    trained = Trained()
+    trained = Trained() if trained is None else trained
+    before = read_record(folder)
+    for stale in (RECORD_FILE, CALIBRATION_FILE):
+        (folder / stale).unlink(missing_ok=True)
     for key in dataset.intervals:
         own = [i for i in parts.get(key, ()) if i.total > 0]
         name = model_file_name(key)
@@ -93,17 +115,16 @@ def train_version(
         except HistwatchError as error:
             trained.refused[key] = str(error)
         else:
-            write_bytes(folder / f"{name}.onnx", content)
+            trained.write(folder, f"{name}.onnx", content)
             trained.models[key] = card
             # No globs at all would select everything.
             if recipe.classify and matches(key, recipe.classify):
                 _classify(key, own, folder, recipe, trained, on_epoch)
-        on_histogram(key, trained)
+        on_histogram(key)
     if not trained.models:
-        first = next(iter(trained.refused.values()), "the dataset is empty")
-        raise HistwatchError(f"no model could be made of {len(dataset.intervals)} histograms; the first: {first}")
-    # A calibration of other models, in a folder that is trained anew, would promise what these do not keep.
-    (folder / CALIBRATION_FILE).unlink(missing_ok=True)
+        reasons = "; ".join(dict.fromkeys(trained.refused.values())) or "the dataset is empty"
+        raise HistwatchError(f"no model could be made of {len(dataset.intervals)} histograms: {reasons}")
+    _remove_stale(folder, trained.files, before, recipe.flat)
     write_record(
         folder,
         VersionRecord(
@@ -113,11 +134,35 @@ def train_version(
             seed=recipe.seed,
             rank=recipe.rank,
             minimum=recipe.minimum,
+            classify=recipe.classify,
+            provenance=dataset.provenance,
+            runs={split: dataset.runs(split) for split in SPLITS},
+            packages=packages(),
+            files=trained.files,
             models=len(trained.models),
             refused=trained.refused,
         ),
     )
     return trained
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of the installed packages that decide what is learned."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _remove_stale(folder: Path, written: Mapping[str, str], before: VersionRecord | None, flat: bool) -> None:
+    """Remove models that an earlier training left. In a flat folder others may lie, so only what its record lists."""
+    listed = set(before.files) if before is not None else set()
+    for file in folder.glob("*.onnx"):
+        if file.name not in written and (not flat or file.name in listed):
+            file.unlink()
 
 
 def _classify(
@@ -146,7 +191,7 @@ def _classify(
     except (HistwatchError, ValueError) as error:
         trained.refused[f"classifier of {key}"] = str(error)
         return
-    write_bytes(folder / f"{name}.onnx", content)
+    trained.write(folder, f"{name}.onnx", content)
     trained.classifiers[key] = card
 
 
@@ -225,6 +270,7 @@ def calibrate_version(
     crosswise = not held if cross is None else cross
     if crosswise:
         parts = _fitting(dataset.part("train"), by_key)
+        _require_trained_on(parts, by_key)
         ranks = {key: model.card.rank_asked for key, model in by_key.items()}
         fitted = cross_calibrate(parts, ranks=ranks, seed=seed, on_histogram=on_histogram)
     else:
@@ -233,7 +279,27 @@ def calibrate_version(
     if not fitted.calibration.pools:
         raise HistwatchError(_nothing(dataset, bool(by_key), crosswise, seen))
     left_out = {key: tuple(sorted({i.run for i in own})) for key, own in fitted.left_out.items()}
-    return Calibrated(fitted.calibration, crosswise, without, tuple(sorted(seen)), left_out)
+    judged = parts if crosswise else held
+    calibration = fitted.calibration.model_copy(
+        update={
+            "dataset": dataset.digest,
+            "crosswise": crosswise,
+            "runs": tuple(sorted({i.run for own in judged.values() for i in own})),
+            "packages": packages(),
+        }
+    )
+    return Calibrated(calibration, crosswise, without, tuple(sorted(seen)), left_out)
+
+
+def _require_trained_on(parts: Mapping[str, Sequence[Interval]], by_key: Mapping[str, Model]) -> None:
+    """Refuse a crosswise calibration by runs of which the models have seen none: it would say nothing of them."""
+    runs = {i.run for own in parts.values() for i in own}
+    trained_on = {run for key in parts for run in by_key[key].card.training_runs}
+    if parts and runs.isdisjoint(trained_on):
+        raise HistwatchError(
+            "crosswise calibrates by the runs that the models were trained on, and none of these runs is one; name the "
+            "dataset that they were trained on, or use these runs as held out: --held-out, with runs dealt to calibrate"
+        )
 
 
 def _model_of(key: str, models: Sequence[Model]) -> Model | None:

@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from monitor.errors import ConfigurationError, ModelError
 from monitor.infer import Calibration
 from monitor.infer.card import parse_as
-from monitor.learn.files import write_bytes
+from monitor.learn.dataset import Provenance
+from monitor.learn.files import claimed, write_bytes
 
 FLAT = "."
 """The version that is the folder's own files."""
@@ -67,6 +68,16 @@ class VersionRecord(BaseModel):
     """Modes that were asked for; None: as many as pay."""
     minimum: int
     """Least number of good intervals that was asked for."""
+    classify: tuple[str, ...] = ()
+    """Globs of the histograms for which a classifier was asked for."""
+    provenance: Provenance | None = None
+    """Where the dataset came from."""
+    runs: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    """Of every split."""
+    packages: dict[str, str] = Field(default_factory=dict)
+    """Versions of what decides the bytes."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of every model, by the name of its file."""
     models: int
     refused: dict[str, str] = Field(default_factory=dict)
     """Why a histogram got no model, by ``stream/path``."""
@@ -158,6 +169,23 @@ def active_folder(directory: Path) -> Path:
     return folder_of(directory, active)
 
 
+def state_or_none(directory: Path) -> VersionState:
+    """Return which versions are in use, and of a file that cannot be used: none, so that it can be written anew."""
+    try:
+        return read_state(directory)
+    except ConfigurationError:
+        return VersionState()
+
+
+def is_usable(directory: Path) -> bool:
+    """Tell whether there are finished models that a monitor which starts now would use."""
+    try:
+        folder = active_folder(directory)
+    except ConfigurationError:
+        return False
+    return any(folder.glob("*.onnx")) and (folder == directory or is_finished(folder))
+
+
 def next_version(directory: Path) -> str:
     """Return the number after the largest that a version has, or a folder that an interrupted training left."""
     numbers = [int(f.name) for f in directory.iterdir() if f.name.isdecimal()] if directory.is_dir() else []
@@ -175,8 +203,9 @@ def activate(directory: Path, version: str) -> VersionState:
     folder_of(directory, version)
     if version == FLAT and FLAT not in versions_of(directory):
         raise ConfigurationError(f"{directory}: holds no models of its own, only versions")
-    before = read_state(directory)
-    _write(directory, VersionState(active=version, shadow=tuple(v for v in before.shadow if v != version)))
+    with claimed(directory):
+        before = state_or_none(directory)
+        _write(directory, VersionState(active=version, shadow=tuple(v for v in before.shadow if v != version)))
     return before
 
 
@@ -191,10 +220,12 @@ def shadow(directory: Path, version: str) -> None:
     if version == FLAT:
         raise ConfigurationError(f"{directory}: only a version in a folder of its own can be in shadow")
     folder_of(directory, version)
-    before = read_state(directory)
-    if version == before.active:
-        raise ConfigurationError(f"{directory}: version {version} is active; activate another before")
-    _write(directory, VersionState(active=before.active, shadow=tuple(sorted({*before.shadow, version}, key=_order))))
+    with claimed(directory):
+        before = read_state(directory)
+        if version == before.active:
+            raise ConfigurationError(f"{directory}: version {version} is active; activate another before")
+        shadows = tuple(sorted({*before.shadow, version}, key=_order))
+        _write(directory, VersionState(active=before.active, shadow=shadows))
 
 
 def unshadow(directory: Path, version: str) -> None:
@@ -205,12 +236,13 @@ def unshadow(directory: Path, version: str) -> None:
     ConfigurationError
         If it is not in shadow.
     """
-    before = read_state(directory)
-    if version not in before.shadow:
-        raise ConfigurationError(
-            f"{directory}: version '{version}' is not in shadow; those are {', '.join(before.shadow) or 'none'}"
-        )
-    _write(directory, VersionState(active=before.active, shadow=tuple(v for v in before.shadow if v != version)))
+    with claimed(directory):
+        before = read_state(directory)
+        if version not in before.shadow:
+            raise ConfigurationError(
+                f"{directory}: version '{version}' is not in shadow; those are {', '.join(before.shadow) or 'none'}"
+            )
+        _write(directory, VersionState(active=before.active, shadow=tuple(v for v in before.shadow if v != version)))
 
 
 def read_record(folder: Path) -> VersionRecord | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from monitor.config import Settings
@@ -51,8 +51,17 @@ def build_catalogue(
     return Catalogue(rules, models, references, classifiers), models
 
 
-def build_shadows(settings: Settings, base: Path, source: str) -> dict[str, Catalogue]:
-    """Build rules and models of every version in shadow, by version; arguments and errors as of `build_catalogue`."""
+def build_shadows(
+    settings: Settings, base: Path, source: str, on_broken: Callable[[str], None] | None = None
+) -> dict[str, Catalogue]:
+    """Build rules and models of every version in shadow, by version; arguments and errors as of `build_catalogue`.
+
+    Parameters
+    ----------
+    on_broken
+        Told of a version that cannot be used, which is then passed over: what is only tried out must not keep the
+        monitor from its work. None: an error.
+    """
     if settings.models.directory is None:
         return {}
     directory = base / settings.models.directory
@@ -60,8 +69,13 @@ def build_shadows(settings: Settings, base: Path, source: str) -> dict[str, Cata
     for version in read_state(directory).shadow:
         try:
             models = load_version(folder_of(directory, version), settings.models.threads)
-        except ModelError as error:
-            raise ModelError(f"version {version} in shadow: {error}") from error
+        except (ModelError, ConfigurationError) as error:
+            mend = f"histwatch models unshadow {version} -d {directory}"
+            words = f"version {version} in shadow: {error}; end it with: {mend}"
+            if on_broken is None:
+                raise ModelError(words) from error
+            on_broken(words)
+            continue
         rules = _rules(settings, f"{source}, shadow version {version}", {m.card.name for m in models}, 0)
         shadows[version] = Catalogue(rules, models)
     return shadows

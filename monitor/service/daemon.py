@@ -64,7 +64,11 @@ class Daemon:
         self.catalogue: Catalogue
         self.models: list[Model]
         self.catalogue, self.models = build_catalogue(settings, source.parent, str(source), references)
-        self.shadows = build_shadows(settings, source.parent, str(source))
+        self.broken: list[str] = []
+        """Versions in shadow that cannot be used, in words."""
+        self.shadows = build_shadows(settings, source.parent, str(source), self.broken.append)
+        for words in self.broken:
+            log.error("%s", words)
         self.metrics = Metrics(
             CollectorRegistry(),
             sorted({t.subsystem for t in settings.types} | {"unknown"}),

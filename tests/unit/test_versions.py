@@ -20,7 +20,7 @@ from monitor.decode.native import encode
 from monitor.detect.expectation import ExpectationDetector
 from monitor.errors import ConfigurationError, ModelError
 from monitor.infer import Calibration, Card, Pool, parse_card
-from monitor.infer.calibration import promise_of
+from monitor.infer.calibration import Tail, promise_of
 from monitor.judge import Catalogue, Rule
 from monitor.learn import versions
 from monitor.learn.autoencoder import train
@@ -33,7 +33,8 @@ from monitor.sinks.metrics import Metrics
 from monitor.source.record import Batch, Record
 
 RATE = smooth_rate()
-CALIBRATION = Calibration(pools={"counts": Pool(maps=1000, histograms=3, tails={})})
+TAIL = Tail(share=0.05, start=3.0, slope=1.2)
+CALIBRATION = Calibration(pools={"counts": Pool(maps=1000, histograms=3, tails={"bin": TAIL})})
 
 
 def put(folder: Path, trained: Trained, name: str = "m") -> None:
@@ -151,8 +152,14 @@ def test_a_state_of_a_version_that_is_gone_is_named(directory: Path) -> None:
         (directory / version / "m.onnx").unlink()
     with pytest.raises(ConfigurationError, match="there is no version '1'; known are 10"):
         build_catalogue(settings(), directory.parent, "x.yaml")
-    with pytest.raises(ConfigurationError, match="there is no version '2'; known are 10"):
+    with pytest.raises(
+        ModelError, match=r"there is no version '2'; known are 10; end it with: .* models unshadow 2 -d"
+    ):
         build_shadows(settings(), directory.parent, "x.yaml")
+    # What is only tried out does not keep the monitor from its work.
+    said: list[str] = []
+    assert build_shadows(settings(), directory.parent, "x.yaml", said.append) == {}
+    assert len(said) == 1
 
 
 # Calibration
