@@ -52,8 +52,11 @@ def claimed(folder: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise HistwatchError(f"{folder}: another command is writing to it; wait for its end") from error
+        except OSError:
+            # A file system that knows no locks: one has to take care oneself, as everywhere on it.
+            pass
         yield
     finally:
         os.close(held)
