@@ -67,11 +67,17 @@ def relative_alone(reference: Reference, systematic: AnyArray) -> FloatArray:
     return found
 
 
-def words_alone(relative: FloatArray) -> str:
-    """Say what was taken for usual, where that is much; empty if it is not."""
+def words_alone(relative: FloatArray, statistical: float) -> str:
+    """Say what was taken for usual, where that is much; empty if it is not.
+
+    Parameters
+    ----------
+    relative
+        See `relative_alone`. Shape: (scales,).
+    statistical
+        Relative variance of a typical bin that is statistics: of a few entries, they hide what is not.
+    """
     scatter = math.sqrt(float(relative[0]))
-    return (
-        f"the map and its one reference differ by {scatter:.0%} in a typical bin, taken for usual"
-        if (scatter > MUCH)
-        else ""
-    )
+    if scatter <= MUCH or scatter**2 <= statistical:
+        return ""
+    return f"the map and its one reference differ by {scatter:.0%} in a typical bin, taken for usual"

@@ -102,7 +102,12 @@ class Limits:
         if alone is None:
             return self.visible(exposure), ""
         relative = relative_alone(self._reference, alone)
-        return self.visible(exposure, relative), words_alone(relative)
+        statistical = float(self._reference.windows.visible[0][0]) * self._more(exposure)
+        return self.visible(exposure, relative), words_alone(relative, statistical)
+
+    def _more(self, exposure: float) -> float:
+        """Return the relative statistical variance of a map and its reference over that at exposure 1; 0 of none."""
+        return (1.0 + exposure / self._reference.exposure) / exposure if exposure > 0 else 0.0
 
     def visible(self, exposure: float, alone: FloatArray | None = None) -> dict[str, float]:
         """Return the smallest relative change of a typical bin, and of a typical strip, that would be an alarm.
@@ -115,7 +120,7 @@ class Limits:
         reference = self._reference
         if reference.profile or self._lonely or not exposure > 0:
             return {}
-        more = (1.0 + exposure / reference.exposure) / exposure
+        more = self._more(exposure)
         found: dict[str, float] = {}
         for k, name in enumerate(reference.window_set.names):
             if name not in _SHOWN:

@@ -122,3 +122,11 @@ def test_contents_that_are_not_finite_are_no_good_map(value: float) -> None:
     contents[3, 4] = value
     with pytest.raises(ValueError, match="toy/toy: contents that are not finite"):
         ExpectationDetector().judge([interval_of(contents)], [expected])
+
+
+@pytest.mark.parametrize("mean", [2.0, 5.0, 10.0])
+def test_statistics_of_a_few_entries_are_no_difference_that_is_told(mean: float) -> None:
+    rate = np.random.default_rng(5).gamma(5.0, mean / 5.0, (40, 30))
+    expected = Expected(learn_reference([counts_of(rate, 1)], "one").reference)
+    findings = ExpectationDetector().judge([counts_of(rate, seed) for seed in range(2, 32)], [expected] * 30)
+    assert not any("taken for usual" in f.warning or f.bad for f in findings)
