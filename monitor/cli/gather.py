@@ -160,11 +160,13 @@ def dataset_at(asked: Asked, shares: Callable[[int], dict[Split, float]], work: 
 def _of_recording(asked: Asked, work: Work) -> tuple[dict[str, list[Interval]], Provenance]:
     from monitor.cli import common
     from monitor.cli.replay import say_without_run
+    from monitor.cli.terminal import say
     from monitor.learn.dataset import source_files
     from monitor.learn.recorded import gather_intervals
     from monitor.service.build import build_derivations
     from monitor.source.naming import Naming
     from monitor.source.recording import Recording
+    from monitor.source.table import marks_of
     from producers.replay import Skips
 
     settings, source = common.settings_at(asked.config)
@@ -184,6 +186,9 @@ def _of_recording(asked: Asked, work: Work) -> tuple[dict[str, list[Interval]], 
         build_derivations(settings, str(source)),
     )
     common.say_skips(skips)
+    for file in recording.files:
+        for mark in marks_of(file):
+            say(f"{file.name}: its column '{mark}' is not looked at, every line is taken for good; keep only good ones")
     files = source_files(recording.files)
     return intervals, _provenance(asked, settings, dict(sorted(skips.counts.items()))).model_copy(
         update={"files": files}

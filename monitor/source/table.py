@@ -34,6 +34,22 @@ _LUMISECTION = ("lumi", "ls", "lumisection")
 _BIN = re.compile(r"bin_([0-9]{1,7})")
 
 
+_MARKS = ("good", "bad", "y", "label", "quality")
+"""Columns that may say which lines are good."""
+
+
+def marks_of(path: Path) -> tuple[str, ...]:
+    """Return the columns of a table that look as if they said which of its lines are good; nothing reads them."""
+    if path.suffix.lower() != ".csv":
+        return ()
+    try:
+        with path.open("rb") as file:
+            names = {name.strip().lower() for name in _split(file.readline(MAX_LINE_BYTES))}
+    except (OSError, ValueError):
+        return ()
+    return tuple(mark for mark in _MARKS if mark in names)
+
+
 class TableFile:
     """An open table; see `monitor.source.recorded_file.RecordedFile`.
 

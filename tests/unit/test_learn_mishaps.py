@@ -209,3 +209,13 @@ def test_a_calibration_that_was_edited_beyond_reason_is_refused(broken: dict[str
         Tail.model_validate_json(json.dumps(tail | broken))
     with pytest.raises(ValueError, match="maps"):
         Pool.model_validate_json(json.dumps({"maps": "300", "histograms": 3, "tails": {}}))
+
+
+def test_columns_that_say_what_is_good_are_told_not_to_be_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"{run},{ls},h,0,3,3,{int(run > 1)},5,6,7" for run in (1, 2, 3) for ls in (1, 2)]
+    table = tmp_path / "charge.csv"
+    table.write_text("\n".join(["run,lumi,hname,xmin,xmax,xbins,good,bin_0,bin_1,bin_2", *lines]) + "\n")
+    assert histwatch("dataset", table, "-o", tmp_path / "d.parquet") == 0
+    assert "charge.csv: its column 'good' is not looked at, every line is taken for good" in capsys.readouterr().err
